@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PCSCD_LOG_H
+#define PCSCD_LOG_H
+
+/*
+ * The daemon's log: one line at a time, to standard output (foreground) or to syslog.
+ *
+ * Any thread may call every function here. Levels are those of <debuglog.h>: PCSC_LOG_DEBUG (0),
+ * PCSC_LOG_INFO, PCSC_LOG_ERROR, PCSC_LOG_CRITICAL. A line is shown if its level is at least the
+ * threshold. Drivers reach the same log through the exported log_msg(), log_xxd(), log_msg_rv()
+ * and DebugLogSetLevel(), declared in <debuglog.h>.
+ *
+ * Secrets: hexadecimal dumps, the APDU category and log_xxd() of drivers included, go through
+ * log_secret_span(), which finds the data field of commands that carry PINs or keys; those bytes
+ * are written as "**". There is no option to turn that off.
+ *
+ * Flood control: a line (INFO or above) that repeats literally more than LOG_BURST times within
+ * LOG_WINDOW_S seconds is held back; when the window has passed the number held back is logged.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <debuglog.h>
+
+#define LOG_BURST    10 /* equal lines within a window that are written */
+#define LOG_WINDOW_S 5  /* seconds */
+
+enum log_sink {
+	LOG_SINK_STDOUT, /* microseconds since the previous line, then the text; flushed per line */
+	LOG_SINK_SYSLOG, /* severity follows the level */
+};
+
+enum log_colour {
+	LOG_COLOUR_AUTO, /* if standard output is a terminal that is known to show colours */
+	LOG_COLOUR_ON,
+};
+
+struct log_config {
+	enum log_sink sink;
+	enum log_colour colour; /* LOG_SINK_STDOUT only */
+	int level;              /* threshold, PCSC_LOG_… */
+	bool apdu;              /* the APDU category is written (masked), whatever the threshold */
+};
+
+/* Chooses sink and threshold. Before it is called: standard output, errors only. */
+void log_open(const struct log_config *config);
+
+/* Writes what flood control still holds back and closes the sink; lines after it are dropped. */
+void log_close(void);
+
+/* Writes one line; no newline at the end of `format`. A line is cut at 2048 bytes. */
+void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* True if a line of `level` would be written; for callers that would format at some cost. */
+bool log_wants(int level);
+
+/* True if the APDU category is on. */
+bool log_wants_apdu(void);
+
+/*
+ * The APDU category: the command as sent to `reader`, secrets masked, and the answer to it.
+ * Nothing is done when the category is off.
+ */
+void log_apdu(const char *reader, const uint8_t *command, size_t length);
+void log_answer(const char *reader, const uint8_t *answer, size_t length);
+
+/*
+ * Finds in `bytes` a command APDU whose data field is secret (VERIFY, CHANGE REFERENCE DATA,
+ * RESET RETRY COUNTER, … of ISO 7816-4 §11.6, and the key-loading commands of PC/SC part 3), at any
+ * offset, so that it is found inside a block or a reader's message too. Returns true and the
+ * span [*start, *end) to mask. Pure.
+ */
+bool log_secret_span(const uint8_t *bytes, size_t length, size_t *start, size_t *end);
+
+/*
+ * Formats `bytes` as "AA BB **" into `text` (`size` bytes, always terminated), secrets masked,
+ * cut with "…" if it doesn't fit. Returns the length of the text. Pure.
+ */
+size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length);
+
+#endif
