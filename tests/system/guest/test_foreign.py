@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Debian's own daemon and driver, over the kernel's USB/IP host, read our virtual readers."""
+
+import unittest
+
+from guestlib import eventually, process, run, usbip_attach, usbip_detach_all, vreader
+
+
+class DebianReadsVreader(unittest.TestCase):
+    def tearDown(self):
+        usbip_detach_all()
+
+    def read_card(self, *options):
+        with vreader(*options):
+            usbip_attach("1-1")
+            with process("/usr/sbin/pcscd", "-f", "-d") as daemon:
+                try:
+                    eventually(lambda: "Nr." in run("opensc-tool", "-l", check=False),
+                               what="reader listed")
+                    self.assertIn("3b:", run("opensc-tool", "-a"))
+                    answer = run("opensc-tool", "-s", "00:A4:00:00:02:3F:00")
+                    self.assertRegex(answer, r"SW1=0x(90|61)")
+                    answer = run("opensc-tool", "-s", "00:A4:00:0C:02:2F:00", "-s", "00:B0:00:00:10")
+                    self.assertIn("SW1=0x90", answer)
+                except AssertionError as error:
+                    raise AssertionError(f"{error}\n{daemon.log.read_text()[-6000:]}") from error
+
+    def test_extended_t0(self):
+        self.read_card("--profile", "extended", "--protocol", "t0")
+
+    def test_extended_t1(self):
+        self.read_card("--profile", "extended", "--protocol", "t1")
+
+    def test_short_t0(self):
+        self.read_card("--profile", "short", "--protocol", "t0")
+
+    def test_short_t1(self):
+        self.read_card("--profile", "short", "--protocol", "t1")
+
+    def test_tpdu_t0(self):
+        self.read_card("--profile", "tpdu", "--protocol", "t0")
+
+    def test_tpdu_t1(self):
+        self.read_card("--profile", "tpdu", "--protocol", "t1")
+
+
+if __name__ == "__main__":
+    unittest.main()
