@@ -12,9 +12,10 @@
  * Threads: every function may be called from any thread. Calls are serialised here as the driver
  * needs it: a driver that isn't thread safe (TAG_IFD_THREAD_SAFE) has one lane for all its
  * channels, one whose slots are not (TAG_IFD_SLOT_THREAD_SAFE) has one lane a device. Outside the
- * lanes are driver_poll(), driver_stop_poll(), driver_set_capability() and driver_abort(), which
- * exist to be called while another call runs. Per channel the caller makes sure of one ordinary
- * call at a time (the slot's turn), and that no call is running when it closes the channel.
+ * lanes are driver_poll(), driver_stop_poll(), driver_set_capability(), driver_abort() and
+ * driver_device_removed(), which exist to be called while another call runs. Per channel the
+ * caller makes sure of one ordinary call at a time (the slot's turn), and that no call is running
+ * when it closes the channel.
  *
  * Results are RESPONSECODE values of <ifdhandler.h>: IFD_SUCCESS, IFD_COMMUNICATION_ERROR, … A
  * driver that returns more bytes than it was given room for is answered for with
@@ -54,7 +55,8 @@ int driver_version(const struct driver *driver);
  * Opens a device as `lun`. `device` non-NULL: IFDHCreateChannelByName (a version 2 driver gets
  * IFDHCreateChannel with `number`), otherwise IFDHCreateChannel with `number`. Before it an
  * earlier channel of the same driver, if there is one, is asked whether the driver is thread
- * safe. After it the driver is asked for its poll function and its abort support.
+ * safe. After it the driver is asked for what the calls outside the lanes need: poll and stop
+ * functions, abort support, and whether it wants to be told of an unplugged device.
  * IFD_SUCCESS: *channel is open, and holds a reference to the driver.
  */
 RESPONSECODE driver_open(struct driver *driver, DWORD lun, const char *device, DWORD number,

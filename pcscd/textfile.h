@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef PCSCD_TEXTFILE_H
+#define PCSCD_TEXTFILE_H
+
+/* Reads the configuration files of the daemon into memory. Any thread. */
+
+#include <stddef.h>
+
+#define TEXTFILE_MAX (4 * 1024 * 1024) /* bytes; a longer file is no configuration */
+
+/*
+ * The content of the file `path`, with a NUL after its *length bytes; to be freed by the caller.
+ * NULL with errno: as open() and read(), EFBIG beyond TEXTFILE_MAX, EISDIR, EINVAL if it is no
+ * regular file.
+ */
+char *textfile_read(const char *path, size_t *length);
+
+#endif
