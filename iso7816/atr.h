@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Answer to Reset (ISO 7816-3:2006 clause 8): bytes of a card turned once into a checked struct, and
- * the times that follow from it.
+ * Answer to Reset (ISO 7816-3:2006 clause 8): bytes of a card turned once into a checked struct,
+ * and the times that follow from it.
  *
  * Pure: no state outside the caller's struct, so any thread may call. `struct atr` holds a copy of
  * the bytes and no pointers; it can be copied and needs no release.
@@ -39,12 +39,12 @@ enum atr_result {
 	ATR_NO_TCK,    /* a protocol other than T=0 is indicated, and the bytes end before TCK */
 	ATR_TRAILING,  /* bytes behind the last character; an uncalled-for TCK is one of them */
 	ATR_BAD_ORDER, /* protocols not in ascending order, or T=15 in TD1 (§8.2.3) */
-	ATR_RESERVED, /* WI, IFSC, BWI, CWI or EDC byte reserved; see the fields for what is used */
+	ATR_RESERVED,  /* WI, IFSC, BWI or EDC byte reserved; see the fields for what is used */
 	/* Unusable. */
 	ATR_TOO_SHORT, /* fewer than ATR_MIN_LEN bytes */
 	ATR_TOO_LONG,  /* more than ATR_MAX_LEN bytes */
 	ATR_BAD_TS,    /* TS neither 3B nor 3F */
-	ATR_TRUNCATED, /* the bytes end before the interface or historical bytes T0 and TDi announce */
+	ATR_TRUNCATED, /* the bytes end before what T0 and TDi announce */
 };
 
 struct atr {

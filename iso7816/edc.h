@@ -22,10 +22,10 @@ size_t edc_size(enum edc kind);
 /* Exclusive-or of LEN bytes; 0 when LEN is 0. Also the rule of TCK (§8.2.5) and PCK (§9.2). */
 uint8_t edc_lrc(const uint8_t *bytes, size_t len);
 
-/* CRC of LEN bytes: polynomial x^16 + x^12 + x^5 + 1, low bit first, start FFFF, not complemented. */
+/* CRC of LEN bytes: x^16 + x^12 + x^5 + 1, low bit first, start FFFF, result not complemented. */
 uint16_t edc_crc(const uint8_t *bytes, size_t len);
 
-/* Write the code of the first LEN bytes of BLOCK behind them; BLOCK has room for edc_size() more. */
+/* Write the code of the first LEN bytes of BLOCK behind them; there is room for edc_size() more. */
 void edc_append(enum edc kind, uint8_t *block, size_t len);
 
 /* True when the last edc_size() of LEN bytes are the code of the bytes before them. */

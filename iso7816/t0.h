@@ -13,9 +13,9 @@
  * The caller owns `struct t0`; its members are private to t0.c. One thread at a time. TPDU and
  * response belong to the caller, stay until the end and do not overlap. No I/O, no clock.
  *
- * Bounds: data bytes by P3. A card may send NULL (60) for ever to gain time: the caller ends that by
- * its deadline (t0_step.nulls counts them). T=0 has no retransmission above the character: after
- * T0_FAILED the card must be reset.
+ * Bounds: data bytes by P3. A card may send NULL (60) for ever to gain time: the caller ends that
+ * by its deadline (t0_step.nulls counts them). T=0 has no retransmission above the character: after
+ * T0_FAILED the card must be reset, except for T0_BAD_TPDU.
  */
 #ifndef CARDWIRE_ISO7816_T0_H
 #define CARDWIRE_ISO7816_T0_H
@@ -31,14 +31,14 @@
 enum t0_action {
 	T0_EXCHANGE, /* send, then receive */
 	T0_DONE,     /* response with SW1 SW2 complete */
-	T0_TOO_LONG, /* complete, but it exceeds the buffer, which holds its first bytes. In step. */
+	T0_TOO_LONG, /* complete, but longer than the buffer, which holds its start */
 	T0_FAILED,   /* see error */
 };
 
 enum t0_error {
 	T0_NO_ERROR,
-	T0_BAD_TPDU, /* not 4 bytes, 5 bytes, or 5 + P3 with P3 > 0, or INS 6x or 9x; card untouched */
-	T0_MUTE,     /* the card does not answer */
+	T0_BAD_TPDU,      /* not 4, 5 or 5 + P3 bytes, or INS 6x or 9x; nothing was sent */
+	T0_MUTE,          /* the card does not answer */
 	T0_BAD_PROCEDURE, /* a procedure byte that means nothing here (§10.3.3) */
 	T0_UNASKED,       /* more bytes than expected */
 };
@@ -48,8 +48,8 @@ struct t0_step {
 	const uint8_t *send; /* T0_EXCHANGE: within struct t0 or the caller's TPDU; NULL if none */
 	size_t send_len;     /* 0..255 bytes; 0: only go on receiving */
 	/*
-	 * T0_EXCHANGE: bytes that a correct card sends next whatever it decides, 1..258. Fewer may be
-	 * read and handed in; the next step then asks for the rest.
+	 * T0_EXCHANGE: bytes that a correct card sends next whatever it decides, 1..258. Fewer may
+	 * be read and handed in; the next step then asks for the rest.
 	 */
 	size_t expect;
 	size_t rsp_len; /* T0_DONE, T0_TOO_LONG: length of the response with SW, bytes */
@@ -86,7 +86,7 @@ struct t0 {
 struct t0_step t0_begin(
 	struct t0 *t0, const uint8_t *tpdu, size_t len, uint8_t *response, size_t max);
 
-/* N characters have come: any bytes, any number up to step.expect; 0 is the same as t0_no_answer(). */
+/* N characters have come: any bytes, any number; 0 is the same as t0_no_answer(). */
 struct t0_step t0_received(struct t0 *t0, const uint8_t *bytes, size_t n);
 
 /* Nothing has come within WT. */

@@ -9,11 +9,11 @@
  *
  * Two modes:
  *
- *   T0_TRANSPARENT, what users of pcsc-lite are used to and what compatibility wants: a short APDU is
- *     one TPDU, its bytes unchanged (4 bytes for case 1; the Le of case 4S stays), and its response
- *     goes up unchanged. 61xx and 6Cxx are the application's business, since applications written
- *     for pcsc-lite send GET RESPONSE themselves and expect to see them. An extended APDU, which no
- *     TPDU can hold, is mapped.
+ *   T0_TRANSPARENT, what users of pcsc-lite are used to and what compatibility wants: a short APDU
+ *     is one TPDU, its bytes unchanged (4 bytes for case 1; the Le of case 4S stays), and its
+ *     response goes up unchanged. 61xx and 6Cxx are the application's business: applications
+ *     written for pcsc-lite send GET RESPONSE themselves and expect to see them. An extended APDU,
+ *     which no TPDU can hold, is mapped.
  *
  *   T0_MAPPED: the standard's mapping for all. Case 1: P3 = 0. Case 4S: Le dropped, 61xx fetched by
  *     GET RESPONSE. 6Cxx: the command again with that Le. 2E, 3E, 4E: short TPDU where it can,
@@ -24,11 +24,11 @@
  * Where T=0 is done by t0.h, even a transparent APDU has to be a TPDU: a case 4S cannot be sent, so
  * character level readers use T0_MAPPED.
  *
- * The caller owns the struct; members are private. One thread at a time. APDU and response belong to
- * the caller, stay until the end and do not overlap.
+ * The caller owns the struct; members are private. One thread at a time. APDU and response belong
+ * to the caller, stay until the end and do not overlap, nor do answers and RESPONSE.
  *
- * Bounds: an APDU of n bytes takes at most n / 255 + 1 ENVELOPEs; 6Cxx is followed once a TPDU; each
- * GET RESPONSE must bring at least one byte.
+ * Bounds: an APDU of n bytes takes at most n / 255 + 1 ENVELOPEs; 6Cxx is followed once a TPDU;
+ * each GET RESPONSE must bring at least one byte.
  */
 #ifndef CARDWIRE_ISO7816_T0_APDU_H
 #define CARDWIRE_ISO7816_T0_APDU_H

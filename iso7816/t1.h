@@ -6,7 +6,8 @@
  *	step = t1_begin(&t1, command, len, response, max);
  *	while (step.action == T1_SEND) {
  *		send step.block, wait at most step.wtx times BWT for an answer
- *		step = t1_block_received(&t1, bytes, n);	or t1_no_answer(), or t1_parity_error()
+ *		step = t1_block_received(&t1, bytes, n);
+ *			or t1_no_answer(&t1), or t1_parity_error(&t1)
  *	}
  *
  * The caller owns `struct t1`; its members are private to t1.c. One card, one struct, one thread at
@@ -18,8 +19,8 @@
  * t1_counts.wtx). An exchange given up half-way is followed by a resynchronisation on the next
  * t1_begin(), so that a late answer is never taken for the next one.
  *
- * A command whose answer was lost is sent again after RESYNCH (rule 6), but not once a first block of
- * the answer has arrived: the card has then executed it, and the exchange ends with T1_LOST.
+ * A command whose answer was lost is sent again after RESYNCH (rule 6), but not once a first block
+ * of the answer has arrived: the card has then executed it, and the exchange ends with T1_LOST.
  */
 #ifndef CARDWIRE_ISO7816_T1_H
 #define CARDWIRE_ISO7816_T1_H
@@ -40,8 +41,8 @@
 enum t1_action {
 	T1_SEND,     /* send block, then report what came */
 	T1_DONE,     /* response complete, rsp_len bytes */
-	T1_TOO_LONG, /* complete, but rsp_len exceeds the buffer; it holds the first bytes. In step. */
-	T1_FAILED, /* see error */
+	T1_TOO_LONG, /* complete, but rsp_len exceeds the buffer, which holds its start */
+	T1_FAILED,   /* see error */
 };
 
 enum t1_error {
@@ -115,9 +116,9 @@ struct t1 {
 
 	const uint8_t *cmd;
 	size_t cmd_len;
-	size_t cmd_at;   /* start of the current I-block's INF in cmd */
-	size_t cmd_part; /* its length */
-	bool resend;     /* send cmd from the start after RESYNCH */
+	size_t cmd_at;       /* start of the current I-block's INF in cmd */
+	size_t cmd_part;     /* its length */
+	enum t1_error after; /* how the exchange ends after RESYNCH; T1_NO_ERROR: send cmd again */
 
 	uint8_t *rsp;
 	size_t rsp_max;
@@ -125,7 +126,7 @@ struct t1 {
 	bool started;   /* a block of the response has been accepted */
 };
 
-/* Start of the protocol after a reset of the card and a PPS, if any. Sequence numbers 0, IFSD 32. */
+/* Start of the protocol, after a reset of the card and PPS if any. Sequence numbers 0, IFSD 32. */
 void t1_init(struct t1 *t1, const struct t1_config *config);
 
 /*
@@ -135,8 +136,8 @@ void t1_init(struct t1 *t1, const struct t1_config *config);
 struct t1_step t1_ifsd_request(struct t1 *t1, uint8_t ifsd);
 
 /*
- * Begin an exchange: send LEN bytes of COMMAND (an APDU, LEN >= 1), receive into RESPONSE, which has
- * room for MAX bytes. They must not overlap: RESYNCH may send COMMAND again.
+ * Begin an exchange: send LEN bytes of COMMAND (an APDU, LEN >= 1), receive into RESPONSE, which
+ * has room for MAX bytes. They must not overlap: RESYNCH may send COMMAND again.
  */
 struct t1_step t1_begin(
 	struct t1 *t1, const uint8_t *command, size_t len, uint8_t *response, size_t max);
