@@ -68,9 +68,10 @@ static bool take_procedure(struct t0 *t0, uint8_t byte)
 		t0->state = T0_SW2;
 		return true;
 	}
-	if (left == 0 || (byte != ins && byte != (ins ^ 0xFF)))
+	bool one = (byte ^ ins) == 0xFF;
+	if (left == 0 || (byte != ins && !one))
 		return false;
-	t0->burst = byte == ins ? left : 1;
+	t0->burst = one ? 1 : left;
 	if (t0->in > 0)
 		t0->state = T0_DATA_IN;
 	else
