@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# CARDWIRE_EXCHANGES=1000000 in the environment makes the random tests of T=0 and T=1 longer.
+cardwire_unit_test(apdu iso7816)
+cardwire_unit_test(atr iso7816)
+cardwire_unit_test(pps iso7816)
