@@ -80,6 +80,7 @@ class Program:
         self.lines = []
         self._changed = threading.Condition()
         self._ended = False
+        self.killed = False
         self.process = subprocess.Popen([str(part) for part in command], stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds,
             env={**os.environ, **(env or {})}, cwd=test.tmp)
@@ -150,8 +151,15 @@ class Program:
         return self.process.returncode
 
     def kill(self):
+        self.killed = True
         self.process.kill()
         self.process.wait()
+
+    def stop_well(self):
+        """Ends it, and fails if that was not the orderly end a SIGTERM asks for."""
+        status = self.stop()
+        if status != 0 and not self.killed:
+            raise AssertionError(f"{self.name} ended with status {status}")
 
 
 def start_ready(test, name, command, env=None):
@@ -160,6 +168,7 @@ def start_ready(test, name, command, env=None):
     try:
         program = Program(test, name, [*command, "--ready-fd", write_fd], env=env,
             pass_fds=[write_fd])
+        test.addCleanup(program.stop_well)
     finally:
         os.close(write_fd)
     try:
