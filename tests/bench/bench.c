@@ -207,20 +207,23 @@ static const struct measurement {
 
 /* What one process of the contention does, in memory that all share. */
 struct share {
-	uint64_t turns;
+	uint64_t turns; /* that were over before the deadline */
 	int64_t longest_wait_ns;
+	int64_t deadline; /* set by the parent before the start */
 	bool failed;
 };
 
-static void contend(struct bench *bench, struct share *share, int start_fd)
+/* Takes turns from the moment that start_fd ends until the deadline. */
+static void contend(struct bench *bench, struct share *share, int ready_fd, int start_fd)
 {
-	char byte;
+	char byte = 0;
 
-	/* The parent closes the other end once all are forked: they start together. */
-	share->failed = !open_card(bench) || read(start_fd, &byte, 1) < 0;
-	int64_t deadline = measure_now_ns() + (int64_t)(bench->seconds * 1e9);
-	while (!share->failed && measure_now_ns() < deadline) {
+	share->failed = !open_card(bench) || write(ready_fd, &byte, 1) != 1 ||
+			read(start_fd, &byte, 1) != 0;
+	while (!share->failed) {
 		int64_t before = measure_now_ns();
+		if (before >= share->deadline)
+			break;
 		share->failed = !check("SCardBeginTransaction", api.begin(bench->handle));
 		int64_t wait_ns = measure_now_ns() - before;
 		if (wait_ns > share->longest_wait_ns)
@@ -228,42 +231,62 @@ static void contend(struct bench *bench, struct share *share, int start_fd)
 		share->failed =
 			share->failed || !run_transmit(bench) ||
 			!check("SCardEndTransaction", api.end(bench->handle, SCARD_LEAVE_CARD));
-		share->turns++;
+		if (measure_now_ns() < share->deadline)
+			share->turns++;
 	}
 	close_card(bench);
 }
 
-/* Processes that take turns on one reader: turns per second of all, and the longest wait of one. */
-static bool contention(struct bench *bench, int processes)
+/* Adds up what the processes did, and prints it. */
+static bool report_contention(const struct bench *bench, const struct share *shares, int processes)
 {
-	struct share *shares = mmap(NULL, sizeof(*shares) * MAX_PROCESSES, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct share all = { 0 };
-	int start[2];
 
-	if (shares == MAP_FAILED || processes > MAX_PROCESSES || pipe(start) != 0)
-		return false;
-	for (int i = 0; i < processes; i++) {
-		if (fork() == 0) {
-			close(start[1]);
-			contend(bench, &shares[i], start[0]);
-			_exit(0);
-		}
-	}
-	close(start[0]);
-	close(start[1]);
-	while (wait(NULL) > 0)
-		;
 	for (int i = 0; i < processes; i++) {
 		all.turns += shares[i].turns;
 		all.failed = all.failed || shares[i].failed;
 		if (shares[i].longest_wait_ns > all.longest_wait_ns)
 			all.longest_wait_ns = shares[i].longest_wait_ns;
 	}
-	munmap(shares, sizeof(*shares) * MAX_PROCESSES);
 	printf("turns-%d %.1f /s\n", processes, (double)all.turns / bench->seconds);
 	printf("longest-wait-%d %.2f ms\n", processes, (double)all.longest_wait_ns / 1e6);
 	return !all.failed;
+}
+
+/* Processes that take turns on one reader: turns per second of all, and the longest wait of one. */
+static bool contention(struct bench *bench, int processes)
+{
+	size_t size = sizeof(struct share) * MAX_PROCESSES;
+	struct share *shares =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int ready[2], start[2];
+	char byte;
+
+	if (shares == MAP_FAILED || processes > MAX_PROCESSES || pipe(ready) || pipe(start))
+		return false;
+	for (int i = 0; i < processes; i++) {
+		if (fork() == 0) {
+			close(ready[0]);
+			close(start[1]);
+			contend(bench, &shares[i], ready[1], start[0]);
+			_exit(0);
+		}
+	}
+	close(ready[1]);
+	close(start[0]);
+	/* They start together, once each has its card. */
+	for (int i = 0; i < processes; i++)
+		if (read(ready[0], &byte, 1) != 1)
+			break;
+	for (int i = 0; i < processes; i++)
+		shares[i].deadline = measure_now_ns() + (int64_t)(bench->seconds * 1e9);
+	close(start[1]);
+	while (wait(NULL) > 0)
+		;
+	close(ready[0]);
+	bool good = report_contention(bench, shares, processes);
+	munmap(shares, size);
+	return good;
 }
 
 /* A number from a line of /proc/PID/status, e.g. "VmRSS:" in KiB; -1 if there is none. */
