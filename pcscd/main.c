@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The daemon's start and end: options, sockets, pid file, background. */
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "pcscd/daemon.h"
+#include "pcscd/log.h"
+#include "pcscd/options.h"
+#include "pcscd/rim.h"
+
+#define DEFAULT_ARRAY 16 /* PCSCLITE_MAX_READERS_CONTEXTS of clients as they are built by default */
+#define SOCKETS_MAX   2
+
+struct start {
+	struct options options;
+	struct rim_socket sockets[SOCKETS_MAX];
+	size_t socket_count;
+	bool inherited; /* the first socket is the service manager's */
+	int pid_file;
+	int parent; /* tells the process that waits for us, -1: nobody waits */
+};
+
+/* Many clients mean many descriptors; the hard limit is the administrator's word. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void start_log(const struct options *options, bool background)
+{
+	struct log_config config = {
+		.sink = background ? LOG_SINK_SYSLOG : LOG_SINK_STDOUT,
+		.colour = options->colour ? LOG_COLOUR_ON : LOG_COLOUR_AUTO,
+		.level = options->log_level,
+		.apdu = options->apdu,
+	};
+
+	log_open(&config);
+}
+
+/* -H: the running daemon looks again. */
+static int request_hotplug(const struct options *options)
+{
+	pid_t pid = pid_file_holder(options->pid_file);
+
+	if (pid <= 0) {
+		fprintf(stderr, "pcscd: no daemon is running (%s)\n", options->pid_file);
+		return EXIT_FAILURE;
+	}
+	if (kill(pid, SIGUSR1) < 0) {
+		fprintf(stderr, "pcscd: the daemon (pid %ld) cannot be told: %s\n", (long)pid,
+			strerror(errno));
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
+
+static bool add_socket(struct start *start, int fd, unsigned array_length)
+{
+	if (fd < 0)
+		return false;
+	start->sockets[start->socket_count++] =
+		(struct rim_socket){ .fd = fd, .array_length = array_length };
+	return true;
+}
+
+static bool open_sockets(struct start *start)
+{
+	const struct options *options = &start->options;
+	int fd = listen_inherited();
+	pid_t holder;
+
+	if (fd < -1)
+		return false;
+	start->inherited = fd >= 0;
+	start->pid_file = pid_file_lock(options->pid_file, &holder);
+	if (start->pid_file < 0)
+		return false;
+	if (!add_socket(start, start->inherited ? fd : listen_at(options->socket), DEFAULT_ARRAY))
+		return false;
+	return !options->array_socket ||
+	       add_socket(start, listen_at(options->array_socket), options->array_length);
+}
+
+static void remove_files(struct start *start)
+{
+	if (start->socket_count > 0 && !start->inherited)
+		unlink(start->options.socket);
+	if (start->socket_count > 1)
+		unlink(start->options.array_socket);
+	pid_file_unlock(start->pid_file, start->options.pid_file);
+}
+
+static void ready(void *context)
+{
+	struct start *start = context;
+	int fd = start->options.ready_fd;
+
+	sd_notify(0, "READY=1");
+	daemon_tell_parent(start->parent, EXIT_SUCCESS);
+	start->parent = -1;
+	if (fd >= 0) {
+		if (write(fd, "\n", 1) != 1)
+			log_line(PCSC_LOG_ERROR, "--ready-fd %d: %s", fd, strerror(errno));
+		close(fd);
+	}
+}
+
+static int run(struct start *start)
+{
+	int code;
+
+	if (!open_sockets(start)) {
+		remove_files(start);
+		return EXIT_FAILURE;
+	}
+	if (!start->options.foreground) {
+		start->parent = daemon_fork();
+		if (start->parent < 0) {
+			remove_files(start);
+			return EXIT_FAILURE;
+		}
+		start_log(&start->options, true);
+	}
+	/* A folder that stays busy could not be unmounted. */
+	if (chdir("/") < 0)
+		log_line(PCSC_LOG_ERROR, "/: %s", strerror(errno));
+	code = pid_file_write(start->pid_file)
+		       ? rim_run(&start->options, start->sockets, start->socket_count, ready, start)
+		       : EXIT_FAILURE;
+	remove_files(start);
+	daemon_tell_parent(start->parent, EXIT_FAILURE);
+	return code;
+}
+
+int main(int argc, char *argv[])
+{
+	struct start start = { .pid_file = -1, .parent = -1 };
+	int code = EXIT_FAILURE;
+
+	switch (options_parse(&start.options, argc, argv)) {
+	case OPTIONS_DONE:
+		code = EXIT_SUCCESS;
+		break;
+	case OPTIONS_ERROR:
+		break;
+	case OPTIONS_RUN:
+		if (start.options.hotplug_request) {
+			code = request_hotplug(&start.options);
+			break;
+		}
+		start_log(&start.options, false);
+		rim_block_signals();
+		raise_descriptor_limit();
+		code = run(&start);
+		break;
+	}
+	log_close();
+	/* Threads that hang in a driver still use what would be freed. */
+	if (code < 0)
+		_exit(EXIT_FAILURE);
+	options_free(&start.options);
+	return code;
+}
