@@ -3,3 +3,4 @@
 cardwire_unit_test(apdu iso7816)
 cardwire_unit_test(atr iso7816)
 cardwire_unit_test(pps iso7816)
+cardwire_unit_test(t1 iso7816)
