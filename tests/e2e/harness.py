@@ -256,22 +256,36 @@ class Pcscd(Daemon):
 
 
 class DebianPcscd(Daemon):
-    """Debian's daemon, in a mount namespace whose /run is a folder of the test."""
+    """Debian's daemon, in a mount namespace whose /run is a folder of the test. In a chroot, where
+    / is no mount and cannot be made private, /run/pcscd becomes a link to that folder instead."""
+
+    SCRIPT = """
+        if mount --make-rprivate / 2>/dev/null; then
+            mount --bind "$1" /run
+        else
+            ln -s "$1/pcscd" /run/pcscd
+        fi && shift && exec "$@"
+    """
 
     def __init__(self, test, conf="", name="debian-pcscd", options=(), verbosity="--debug"):
         super().__init__(test, name, conf)
         self.run = test.tmp / f"{name}.run"
-        self.run.mkdir()
+        (self.run / "pcscd").mkdir(parents=True)
         self.socket = self.run / "pcscd/pcscd.comm"
         (test.tmp / "no-drivers").mkdir(exist_ok=True)
-        script = ('mount --make-rprivate / && mount --bind "$1" /run && shift && exec "$@"')
+        test.addCleanup(self._unlink)
         preload = {"LD_PRELOAD": PRELOAD} if PRELOAD else {}
         env = {"PCSCLITE_HP_DROPDIR": str(test.tmp / "no-drivers"), **sanitizer_env(), **preload}
         setting = [f"{key}={value}" for key, value in env.items()]
-        self.program = Program(test, name, ["unshare", "--mount", "sh", "-c", script, "sh",
-            self.run, "env", *setting, DEBIAN_PCSCD, "--foreground", verbosity, "-c", self.conf,
-            *options])
+        self.program = Program(test, name, ["unshare", "--mount", "--propagation", "unchanged",
+            "sh", "-c", self.SCRIPT, "sh", self.run, "env", *setting, DEBIAN_PCSCD,
+            "--foreground", verbosity, "-c", self.conf, *options])
         self.program.wait_line("daemon ready")
+
+    def _unlink(self):
+        link = pathlib.Path("/run/pcscd")
+        if link.is_symlink() and os.readlink(link) == str(self.run / "pcscd"):
+            link.unlink()
 
 
 def sanitizer_env():
