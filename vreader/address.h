@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Socket addresses as the command line writes them: unix:PATH, tcp:HOST:PORT, tcp:[HOST]:PORT.
+ */
+#ifndef CARDWIRE_VREADER_ADDRESS_H
+#define CARDWIRE_VREADER_ADDRESS_H
+
+#include <stddef.h>
+
+/* A non-blocking listening socket, close-on-exec; or -1 with an explanation in why. A Unix socket
+ * left behind by a server that died is replaced, one that answers is not. The folder is not made. */
+int address_listen(const char *address, char *why, size_t why_size);
+
+/* Removes the file of a unix: address. */
+void address_forget(const char *address);
+
+/* A connected blocking stream socket to a Unix path; or -1 with an explanation in why. */
+int address_connect_unix(const char *path, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One slot of the virtual reader, shared by the files that make up its firmware: ccid_device.c
+ * (framing, dispatch, notifications), ccid_commands.c (one function a command) and ccid_level.c
+ * (the exchange levels).
+ */
+#ifndef CARDWIRE_VREADER_CCID_SLOT_H
+#define CARDWIRE_VREADER_CCID_SLOT_H
+
+#include "vreader/ccid_device.h"
+
+enum {
+	SLOT_TPDU_MAX =
+		512, /* bytes between card and reader in one exchange below the APDU level */
+};
+
+struct slot;
+typedef void (*slot_step)(struct slot *slot, int64_t now);
+
+/* The command a slot works on. */
+struct job {
+	bool busy;
+	uint8_t type; /* bMessageType */
+	uint8_t seq;
+	int64_t due; /* when step is called, ns */
+	slot_step step;
+	uint32_t left_ms; /* APDU levels: what the card still needs */
+	uint32_t bwi;     /* multiplier of the block waiting time for this command */
+	size_t expected;  /* character level: bytes to collect */
+};
+
+/* The reader's side of T=0 at TPDU level. */
+struct reader_t0 {
+	uint8_t tpdu[5 + 255];
+	size_t tpdu_len;
+	size_t sent;   /* of tpdu */
+	size_t expect; /* data bytes still to come from the card */
+	size_t burst;  /* of these, what the last procedure byte announced */
+	bool sw1_seen;
+	uint8_t answer[256 + 2];
+	size_t answer_len;
+};
+
+struct slot {
+	struct ccid_device *dev;
+	uint8_t index;
+	struct card *card;
+	bool powered;
+	bool changed;     /* a notification is owed */
+	uint8_t clock;    /* bClockStatus */
+	uint8_t protocol; /* bProtocolNum of the parameters */
+	uint8_t params[2][CCID_T1_SIZE];
+	bool aborting; /* ABORT came on the control pipe and waits for the message */
+	uint8_t abort_seq;
+	struct job job;
+	/* APDU levels. */
+	bool command_chain;
+	uint8_t command[APDU_COMMAND_MAX];
+	size_t command_len;
+	const struct card_response *response;
+	size_t response_at; /* sent so far; response chain is open while it is short of the end */
+	/* TPDU and character levels. */
+	struct reader_t0 t0;
+	uint8_t rx[SLOT_TPDU_MAX]; /* from the card, not yet used */
+	size_t rx_len;
+};
+
+struct ccid_device {
+	struct profile_interface intf;
+	struct ccid_host host;
+	uint32_t features;
+	uint32_t message_max;
+	size_t slot_count;
+	struct slot *slots;
+	uint8_t *out; /* bulk-OUT message so far */
+	size_t out_len;
+	bool out_overflow;
+	uint8_t *in; /* bulk-IN message under construction */
+	struct ccid_stats stats;
+};
+
+/* A parsed bulk-OUT message. */
+struct ccid_message {
+	uint8_t type;
+	uint8_t seq;
+	uint8_t specific[3]; /* header bytes 7 to 9 */
+	const uint8_t *data;
+	size_t len;
+};
+
+/* bmICCStatus now. */
+uint8_t slot_icc_status(const struct slot *slot);
+
+/* Answers the message of this type and sequence number. */
+void slot_answer(struct slot *slot, uint8_t type, uint8_t seq, uint8_t status, uint8_t error,
+	uint8_t specific, const uint8_t *data, size_t len);
+void slot_ok(struct slot *slot, const struct ccid_message *msg, uint8_t specific,
+	const uint8_t *data, size_t len);
+void slot_fail(struct slot *slot, const struct ccid_message *msg, uint8_t error);
+
+/* Starts work that ends later with job_ok() or job_fail(). */
+void job_start(struct slot *slot, const struct ccid_message *msg, slot_step step, int64_t due);
+void job_next(struct slot *slot, slot_step step, int64_t due);
+void job_ok(struct slot *slot, uint8_t specific, const uint8_t *data, size_t len);
+void job_fail(struct slot *slot, uint8_t error);
+void job_time_extension(struct slot *slot);
+
+/* Power and parameters of the slot as before the first IccPowerOn. */
+void slot_power_down(struct slot *slot);
+
+/* The command handlers; msg is valid during the call. */
+typedef void (*ccid_handler)(struct slot *slot, const struct ccid_message *msg, int64_t now);
+
+/* Entry for a bMessageType; NULL: no such message. */
+struct ccid_command {
+	uint8_t type;
+	uint8_t answer;
+	ccid_handler run;
+};
+const struct ccid_command *ccid_command_find(uint8_t type);
+
+/* PC_to_RDR_XfrBlock (CCID 1.1 §6.1.4), by exchange level. */
+void ccid_xfr_block(struct slot *slot, const struct ccid_message *msg, int64_t now);
+/* Forgets open chains and bytes of an exchange that was given up. */
+void ccid_level_reset(struct slot *slot);
+
+#endif

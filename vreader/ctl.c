@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vreader/ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vreader/address.h"
+
+enum {
+	LINE_MAX_BYTES = 1024,
+	WORDS_MAX = 8,
+	CLIENTS_MAX = 64,
+};
+
+struct client {
+	struct loop_source source;
+	struct ctl *ctl;
+	struct client *next;
+	char line[LINE_MAX_BYTES];
+	size_t len;
+};
+
+struct ctl {
+	struct loop_source source;
+	struct loop *loop;
+	struct rack *rack;
+	bool *quit;
+	struct client *clients;
+	size_t client_count;
+};
+
+/* A command being run: words[0] is its name. */
+struct command {
+	struct ctl *ctl;
+	char *words[WORDS_MAX];
+	size_t count;
+	FILE *answer;
+};
+
+/* NULL when done, else what is wrong. */
+typedef const char *(*command_handler)(struct command *c);
+
+/* "READER" or "READER.SLOT". */
+static const char *parse_slot(const struct command *c, struct rack_slot *found)
+{
+	unsigned long reader, slot = 0;
+	char *end;
+
+	if (c->count < 2)
+		return "which reader?";
+	errno = 0;
+	reader = strtoul(c->words[1], &end, 10);
+	if (*end == '.' && end[1])
+		slot = strtoul(end + 1, &end, 10);
+	if (end == c->words[1] || *end || errno)
+		return "a reader is a number, or READER.SLOT";
+	return rack_find(c->ctl->rack, reader, slot, found) ? NULL : "no such reader or slot";
+}
+
+static const char *do_insert(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+
+	return wrong ? wrong
+		     : rack_insert(c->ctl->rack, &where, c->count > 2 ? c->words[2] : "iso");
+}
+
+static const char *do_remove(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+
+	if (wrong)
+		return wrong;
+	return ccid_remove(where.ccid, where.slot) ? NULL : "there is no card";
+}
+
+static const char *do_plug(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+
+	if (wrong)
+		return wrong;
+	return usbip_server_plug(c->ctl->rack->server, where.reader) ? NULL
+								     : "it is plugged in already";
+}
+
+static const char *do_unplug(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+
+	if (wrong)
+		return wrong;
+	return usbip_server_unplug(c->ctl->rack->server, where.reader) ? NULL
+								       : "it is not plugged in";
+}
+
+static const char *do_list(struct command *c)
+{
+	const struct rack *rack = c->ctl->rack;
+
+	for (size_t i = 0; i < rack->count; i++) {
+		const struct profile *p = usb_device_profile(rack->devices[i]);
+		const char *state = !usbip_server_plugged(rack->server, i)   ? "unplugged"
+				    : usbip_server_imported(rack->server, i) ? "imported"
+									     : "free";
+		struct rack_slot where;
+
+		fprintf(c->answer, "%zu 1-%zu %s %s:", i, i + 1, state, p->product);
+		for (size_t slot = 0; rack_find(rack, i, slot, &where); slot++)
+			fprintf(c->answer, " %s",
+				ccid_present(where.ccid, where.slot) ? "card" : "empty");
+		fputc('\n', c->answer);
+	}
+	return NULL;
+}
+
+static const char *do_stats(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	const struct usb_stats *usb;
+	const struct ccid_stats *ccid;
+
+	if (wrong)
+		return wrong;
+	usb = usb_device_stats(c->ctl->rack->devices[where.reader]);
+	ccid = ccid_stats(where.ccid);
+	fprintf(c->answer, "control %" PRIu64 "\nbulk_out %" PRIu64 "\nbulk_in %" PRIu64 "\n",
+		usb->control, usb->bulk_out, usb->bulk_in);
+	fprintf(c->answer, "interrupt %" PRIu64 "\nstalls %" PRIu64 "\nresets %" PRIu64 "\n",
+		usb->interrupt, usb->stalls, usb->resets);
+	fprintf(c->answer, "messages_out %" PRIu64 "\nmessages_in %" PRIu64 "\n",
+		ccid->messages_out, ccid->messages_in);
+	fprintf(c->answer, "power_ons %" PRIu64 "\nxfr_blocks %" PRIu64 "\napdus %" PRIu64 "\n",
+		ccid->power_ons, ccid->xfr_blocks, ccid->apdus);
+	return NULL;
+}
+
+static const char *do_quit(struct command *c)
+{
+	*c->ctl->quit = true;
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	command_handler run;
+} commands[] = {
+	{ "insert", do_insert },
+	{ "remove", do_remove },
+	{ "plug", do_plug },
+	{ "unplug", do_unplug },
+	{ "list", do_list },
+	{ "stats", do_stats },
+	{ "quit", do_quit },
+};
+
+static const char *run_words(struct command *c)
+{
+	for (size_t i = 0; c->count && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(commands[i].name, c->words[0]) == 0)
+			return commands[i].run(c);
+	return "no such command; there are: insert, remove, plug, unplug, list, stats, quit";
+}
+
+static void client_free(struct client *client)
+{
+	struct client **p = &client->ctl->clients;
+
+	while (*p != client)
+		p = &(*p)->next;
+	*p = client->next;
+	client->ctl->client_count--;
+	loop_remove(client->ctl->loop, &client->source);
+	close(client->source.fd);
+	free(client);
+}
+
+/* The answer is some kilobytes at most and the socket's buffer is empty, so that one send takes it
+ * all; a client that made the buffer smaller gets what fits. */
+static void answer_line(struct client *client)
+{
+	struct command c = { .ctl = client->ctl };
+	char *text = NULL, *save = NULL;
+	size_t size = 0, head_len;
+	const char *wrong;
+	char head[256];
+
+	for (char *w = strtok_r(client->line, " \t\r", &save); w && c.count < WORDS_MAX;
+		w = strtok_r(NULL, " \t\r", &save))
+		c.words[c.count++] = w;
+	c.answer = open_memstream(&text, &size);
+	if (!c.answer)
+		return;
+	wrong = run_words(&c);
+	fclose(c.answer);
+	if (wrong)
+		head_len = (size_t)snprintf(head, sizeof(head), "error %s\n", wrong);
+	else
+		head_len = (size_t)snprintf(head, sizeof(head), "ok\n");
+	if (send(client->source.fd, head, head_len, MSG_NOSIGNAL) == (ssize_t)head_len && size)
+		(void)!send(client->source.fd, text, size, MSG_NOSIGNAL);
+	free(text);
+}
+
+static void client_ready(struct loop_source *source, uint32_t events)
+{
+	struct client *client = (struct client *)source;
+	ssize_t n;
+	char *end;
+
+	(void)events;
+	n = recv(source->fd, client->line + client->len, sizeof(client->line) - client->len, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		client->len += (size_t)n;
+		end = memchr(client->line, '\n', client->len);
+		if (!end && client->len < sizeof(client->line))
+			return;
+		if (end) {
+			*end = '\0';
+			answer_line(client);
+		}
+	}
+	client_free(client);
+}
+
+static void ctl_ready(struct loop_source *source, uint32_t events)
+{
+	struct ctl *ctl = (struct ctl *)source;
+	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct client *client;
+
+	(void)events;
+	if (fd < 0)
+		return;
+	client = ctl->client_count < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	if (!client) {
+		close(fd);
+		return;
+	}
+	client->source.fd = fd;
+	client->source.ready = client_ready;
+	client->ctl = ctl;
+	if (!loop_add(ctl->loop, &client->source, EPOLLIN)) {
+		close(fd);
+		free(client);
+		return;
+	}
+	client->next = ctl->clients;
+	ctl->clients = client;
+	ctl->client_count++;
+}
+
+struct ctl *ctl_new(struct loop *loop, struct rack *rack, int fd, bool *quit)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+
+	if (!ctl) {
+		close(fd);
+		return NULL;
+	}
+	ctl->source.fd = fd;
+	ctl->source.ready = ctl_ready;
+	ctl->loop = loop;
+	ctl->rack = rack;
+	ctl->quit = quit;
+	if (!loop_add(loop, &ctl->source, EPOLLIN)) {
+		close(fd);
+		free(ctl);
+		return NULL;
+	}
+	return ctl;
+}
+
+void ctl_free(struct ctl *ctl)
+{
+	if (!ctl)
+		return;
+	while (ctl->clients)
+		client_free(ctl->clients);
+	loop_remove(ctl->loop, &ctl->source);
+	close(ctl->source.fd);
+	free(ctl);
+}
+
+/* Reads all the server says, at most a minute long. NULL: it did not answer. */
+static char *read_answer(int fd)
+{
+	struct timeval minute = { .tv_sec = 60 };
+	size_t size = 0;
+	char *text = NULL;
+	FILE *out = open_memstream(&text, &size);
+	char chunk[4096];
+	ssize_t n;
+
+	if (!out)
+		return NULL;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof(minute));
+	while ((n = recv(fd, chunk, sizeof(chunk), 0)) > 0)
+		fwrite(chunk, 1, (size_t)n, out);
+	fclose(out);
+	return text;
+}
+
+static int print_answer(const char *text)
+{
+	static const char error[] = "error ";
+
+	if (text && strncmp(text, "ok\n", 3) == 0) {
+		fputs(text + 3, stdout);
+		return 0;
+	}
+	if (text && strncmp(text, error, strlen(error)) == 0)
+		fprintf(stderr, "vreader: %s", text + strlen(error));
+	else
+		fprintf(stderr, "vreader: the server gave no answer\n");
+	return 1;
+}
+
+int ctl_client(const char *path, int argc, char **argv)
+{
+	char line[LINE_MAX_BYTES], why[256];
+	size_t len = 0;
+	char *text;
+	int fd, status;
+
+	for (int i = 0; i < argc; i++) {
+		len += (size_t)snprintf(
+			line + len, sizeof(line) - len, "%s%s", argv[i], i + 1 < argc ? " " : "\n");
+		if (len >= sizeof(line)) {
+			fprintf(stderr, "vreader: the command is too long\n");
+			return 1;
+		}
+	}
+	fd = address_connect_unix(path, why, sizeof(why));
+	if (fd < 0) {
+		fprintf(stderr, "vreader: cannot reach the server at %s\n", why);
+		return 1;
+	}
+	if (send(fd, line, len, MSG_NOSIGNAL) != (ssize_t)len) {
+		fprintf(stderr, "vreader: %s: %s\n", path, strerror(errno));
+		close(fd);
+		return 1;
+	}
+	text = read_answer(fd);
+	close(fd);
+	status = print_answer(text);
+	free(text);
+	return status;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vreader/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NS_PER_S ((int64_t)1000000000)
+
+struct loop {
+	int epoll;
+};
+
+struct loop *loop_new(void)
+{
+	struct loop *loop = calloc(1, sizeof(*loop));
+
+	if (!loop)
+		return NULL;
+	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (loop->epoll < 0) {
+		free(loop);
+		return NULL;
+	}
+	return loop;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	close(loop->epoll);
+	free(loop);
+}
+
+bool loop_add(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll, EPOLL_CTL_ADD, source->fd, &ev) == 0;
+}
+
+bool loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = source };
+
+	return epoll_ctl(loop->epoll, EPOLL_CTL_MOD, source->fd, &ev) == 0;
+}
+
+void loop_remove(struct loop *loop, struct loop_source *source)
+{
+	epoll_ctl(loop->epoll, EPOLL_CTL_DEL, source->fd, NULL);
+}
+
+int64_t loop_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+bool loop_once(struct loop *loop, int64_t deadline)
+{
+	struct timespec ts, *timeout = NULL;
+	struct epoll_event ev;
+	int n;
+
+	if (deadline != INT64_MAX) {
+		int64_t left = deadline - loop_now();
+
+		if (left < 0)
+			left = 0;
+		ts = (struct timespec){ .tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S };
+		timeout = &ts;
+	}
+	/* One event at a time: what one handler frees cannot be waiting in the same batch. */
+	n = epoll_pwait2(loop->epoll, &ev, 1, timeout, NULL);
+	if (n < 0)
+		return errno == EINTR;
+	if (n == 1) {
+		struct loop_source *source = ev.data.ptr;
+
+		source->ready(source, ev.events);
+	}
+	return true;
+}

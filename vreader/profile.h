@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a virtual reader says of itself: identity, strings, CCID interfaces with their class
+ * descriptors, and the lists behind GET_CLOCK_FREQUENCIES and GET_DATA_RATES. Everything else a
+ * reader does follows from these. Plain data; copy it freely.
+ */
+#ifndef CARDWIRE_VREADER_PROFILE_H
+#define CARDWIRE_VREADER_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spec/ccid.h"
+
+enum {
+	PROFILE_NAME_MAX = 64,
+	/* Two endpoint numbers an interface, 15 of them in a device (USB 2.0 §9.6.6). */
+	PROFILE_INTERFACES_MAX = 7,
+	PROFILE_LIST_MAX = 64,
+	/* Configuration, and per interface: interface, class and three endpoint descriptors. */
+	PROFILE_CONFIG_MAX = 9 + PROFILE_INTERFACES_MAX * (9 + CCID_DESC_SIZE + 3 * 7),
+};
+
+/* Where the class descriptor stands among the others; readers differ. */
+enum profile_place {
+	PLACE_AFTER_INTERFACE, /* as CCID 1.1 §5 wants it */
+	PLACE_AFTER_ENDPOINTS,
+};
+
+struct profile_interface {
+	uint8_t number; /* bInterfaceNumber */
+	uint8_t cls;
+	uint8_t subclass;
+	uint8_t protocol;
+	uint8_t endpoints; /* 3: bulk and interrupt; 2: bulk; 1: interrupt; 0: none */
+	char name[PROFILE_NAME_MAX];
+	enum profile_place place;
+	uint8_t ccid[CCID_DESC_SIZE];
+	size_t clock_count;
+	uint32_t clocks[PROFILE_LIST_MAX]; /* kHz */
+	size_t rate_count;
+	uint32_t rates[PROFILE_LIST_MAX]; /* bit/s */
+};
+
+struct profile {
+	uint16_t vid;
+	uint16_t pid;
+	uint16_t bcd;
+	bool high_speed; /* else full speed */
+	char manufacturer[PROFILE_NAME_MAX];
+	char product[PROFILE_NAME_MAX];
+	char serial[PROFILE_NAME_MAX];
+	size_t interface_count;
+	struct profile_interface interfaces[PROFILE_INTERFACES_MAX];
+};
+
+/* Fills in one of "extended", "short", "tpdu", "character". False: no such profile. */
+bool profile_builtin(const char *name, struct profile *p);
+
+/* Descriptors as GET_DESCRIPTOR gives them; each returns its length, 0 when there is none. */
+size_t profile_device_descriptor(const struct profile *p, uint8_t out[18]);
+size_t profile_qualifier_descriptor(const struct profile *p, uint8_t out[10]);
+size_t profile_config_descriptor(const struct profile *p, uint8_t out[PROFILE_CONFIG_MAX]);
+size_t profile_string_descriptor(const struct profile *p, uint8_t index, uint8_t out[255]);
+
+/* Addresses of the endpoints of the i-th interface. */
+uint8_t profile_bulk_out(size_t i);
+uint8_t profile_bulk_in(size_t i);
+uint8_t profile_interrupt_in(size_t i);
+uint16_t profile_bulk_packet(const struct profile *p);
+
+enum {
+	PROFILE_INTERRUPT_PACKET = 8,
+};
+
+#endif

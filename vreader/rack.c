@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vreader/rack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
+	const struct card_options *card)
+{
+	struct profile numbered = *profile;
+
+	*rack = (struct rack){ .card = *card };
+	rack->devices = calloc(count, sizeof(struct usb_device *));
+	if (!rack->devices)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		/* Serial numbers tell equal readers apart, and say that they are not real. */
+		if (profile->serial[0])
+			snprintf(numbered.serial, sizeof(numbered.serial), "%.40s-%zu",
+				profile->serial, i + 1);
+		rack->devices[i] = usb_device_new(&numbered);
+		if (!rack->devices[i])
+			return false;
+		rack->count++;
+	}
+	return true;
+}
+
+void rack_free(struct rack *rack)
+{
+	for (size_t i = 0; i < rack->count; i++)
+		usb_device_free(rack->devices[i]);
+	free(rack->devices);
+}
+
+bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found)
+{
+	if (reader >= rack->count)
+		return false;
+	for (size_t i = 0;; i++) {
+		struct ccid_device *ccid = usb_device_ccid(rack->devices[reader], i);
+
+		if (!ccid)
+			return false;
+		if (slot < ccid_slots(ccid)) {
+			*found = (struct rack_slot){ .reader = reader, .ccid = ccid, .slot = slot };
+			return true;
+		}
+		slot -= ccid_slots(ccid);
+	}
+}
+
+const char *rack_insert(struct rack *rack, const struct rack_slot *where, const char *name)
+{
+	struct card *card;
+
+	if (strcmp(name, "iso") != 0)
+		return "no such card; there is: iso";
+	if (ccid_present(where->ccid, where->slot))
+		return "there is a card already";
+	card = card_new(&rack->card, iso_card_new());
+	if (!card)
+		return "out of memory";
+	ccid_insert(where->ccid, where->slot, card);
+	return NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The readers of one server process, and what can be done to them by hand: cards in and out,
+ * plugs in and out. Slots are numbered through: reader by reader, interface by interface.
+ */
+#ifndef CARDWIRE_VREADER_RACK_H
+#define CARDWIRE_VREADER_RACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "vreader/card.h"
+#include "vreader/usb_device.h"
+#include "vreader/usbip_server.h"
+
+struct rack {
+	struct usb_device **devices;
+	size_t count;
+	struct card_options card; /* for cards inserted later */
+	struct usbip_server *server;
+};
+
+/* Where a card can be put. */
+struct rack_slot {
+	size_t reader;
+	struct ccid_device *ccid;
+	size_t slot;
+};
+
+/* count readers of one profile, empty. False without memory. */
+bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
+	const struct card_options *card);
+void rack_free(struct rack *rack);
+
+/* Finds the n-th slot of a reader, counted over its interfaces. False: no such reader or slot. */
+bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found);
+
+/* Makes a card by its name ("iso") and inserts it. NULL when done, else what is wrong. */
+const char *rack_insert(struct rack *rack, const struct rack_slot *where, const char *card);
+
+#endif
