@@ -309,13 +309,15 @@ static long process_status(long pid, const char *key)
 static bool idle_contexts(struct bench *bench, int wanted)
 {
 	struct rlimit limit;
-	SCARDCONTEXT *contexts = calloc((size_t)wanted, sizeof(*contexts));
 	int made = 0;
 
-	if (!contexts || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
 		return false;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	SCARDCONTEXT *contexts = calloc((size_t)wanted, sizeof(*contexts));
+	if (!contexts)
+		return false;
 	run_establish(NULL);
 	long kib = process_status(bench->pid, "VmRSS:");
 	long threads = process_status(bench->pid, "Threads:");
@@ -335,14 +337,22 @@ static bool idle_contexts(struct bench *bench, int wanted)
 	return true;
 }
 
+/* The number of "KEY=NUMBER", or -1 if the name is another. */
+static int number_of(const char *name, const char *key)
+{
+	size_t length = strlen(key);
+
+	return strncmp(name, key, length) == 0 ? (int)strtol(name + length, NULL, 10) : -1;
+}
+
 static bool measure(struct bench *bench, const char *name)
 {
-	int number;
+	int processes = number_of(name, "contention="), contexts = number_of(name, "contexts=");
 
-	if (sscanf(name, "contention=%d", &number) == 1)
-		return contention(bench, number);
-	if (sscanf(name, "contexts=%d", &number) == 1)
-		return idle_contexts(bench, number);
+	if (processes > 0)
+		return contention(bench, processes);
+	if (contexts > 0)
+		return idle_contexts(bench, contexts);
 	for (size_t i = 0; i < sizeof(measurements) / sizeof(measurements[0]); i++) {
 		const struct measurement *m = &measurements[i];
 		if (strcmp(m->name, name) != 0)

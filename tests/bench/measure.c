@@ -52,7 +52,8 @@ double measure_median_us(measure_operation operation, void *context, int64_t dur
 		n = run_until(operation, context, measure_now_ns() + duration_ns, times);
 	if (n > 0) {
 		qsort(times, n, sizeof(*times), compare);
-		median_us = (double)times[n / 2] / 1000.0;
+		int64_t median_ns = times[n / 2];
+		median_us = (double)median_ns / 1000.0;
 	}
 	free(times);
 	return median_us;
