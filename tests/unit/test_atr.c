@@ -334,13 +334,13 @@ START_TEST(random_bytes)
 		bytes[0] = chance(&seed, 50) ? 0x3B : 0x3F;
 		if (!atr_usable(atr_parse(bytes, n, &atr)))
 			continue;
-		ck_assert_uint_le(atr.historical_at + (size_t)atr.historical_len, atr.end);
-		ck_assert_uint_le(atr.end, atr.len);
-		ck_assert_uint_eq(atr.len, n);
-		ck_assert_uint_ge(atr.ifsc, 1);
-		ck_assert_uint_le(atr.ifsc, 254);
-		ck_assert_uint_ge(atr.wi, 1);
-		ck_assert(atr.specific || atr_offers(&atr, atr.first_protocol));
+		ALWAYS(atr.historical_at + (size_t)atr.historical_len <= atr.end);
+		ALWAYS(atr.end <= atr.len);
+		ALWAYS(atr.len == n);
+		ALWAYS(atr.ifsc >= 1);
+		ALWAYS(atr.ifsc <= 254);
+		ALWAYS(atr.wi >= 1);
+		ALWAYS(atr.specific || atr_offers(&atr, atr.first_protocol));
 	}
 }
 END_TEST
