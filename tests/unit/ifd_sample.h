@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef IFD_SAMPLE_H
+#define IFD_SAMPLE_H
+
+/* What the test reads out of the sample drivers (symbol sample_record). */
+
+#include <stdatomic.h>
+
+#define SAMPLE_NO_DEVICE 77         /* a channel number that opens nothing */
+#define SAMPLE_LIE       0x42000001 /* a control code answered with too great a length */
+
+struct sample_record {
+	char calls[2048]; /* one line a call: "name lun" */
+	unsigned long channel;
+	unsigned long power_room;
+	unsigned long set_tag;
+	unsigned long set_length;
+	int polled;
+	int stopped;
+	atomic_int inside;
+	atomic_int most_inside;
+};
+
+#endif
