@@ -12,6 +12,7 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config flex
 packages_demo=(pcsc-tools opensc)
 packages_test=(check python3 binutils mount "${packages_demo[@]}")
 packages_test_all=(clang clang-tidy clang-format libclang-rt-14-dev spin)
+packages_system=(debootstrap qemu-system-x86 e2fsprogs)
 
 say() {
 	printf '\n== %s\n' "$*"
