@@ -3,5 +3,5 @@
 cardwire_unit_test(apdu iso7816)
 cardwire_unit_test(atr iso7816)
 cardwire_unit_test(pps iso7816)
-cardwire_unit_test(t1 iso7816)
 cardwire_unit_test(t0 iso7816)
+cardwire_unit_test(t1 iso7816)

@@ -116,8 +116,8 @@ END_TEST
 
 START_TEST(companions)
 {
-	uint8_t out[16];
-	uint8_t expected[16];
+	uint8_t out[16] = { 0 };
+	uint8_t expected[16] = { 0 };
 	uint8_t part[3] = { 1, 2, 3 };
 
 	ck_assert_uint_eq(apdu_companion_cla(0x00), 0x00);

@@ -264,13 +264,14 @@ START_TEST(times)
 	ck_assert_uint_eq(atr_wwt_us(&atr, &fast), 960000);
 	ck_assert_uint_eq(atr_bwt_us(&atr, &slow), 1100 + 16 * 96000);
 	ck_assert_uint_eq(atr_bwt_us(&atr, &fast), 92 + 16 * 96000);
-	ck_assert_uint_eq(atr_cwt_us(&atr, &slow), 100 * (11 + 8192));
+	ck_assert_uint_eq(atr_cwt_us(&atr, &slow), UINT64_C(100) * (11 + 8192));
 	/* Header of 5 at 12 etu, then 1 + 2 bytes of the card. */
-	ck_assert_uint_eq(atr_t0_us(&atr, &slow, 0, 0), 6000 + 3 * 960000);
+	ck_assert_uint_eq(atr_t0_us(&atr, &slow, 0, 0), 6000 + 3 * UINT64_C(960000));
 	ck_assert_uint_eq(atr_t0_us(&atr, &slow, 10, 256), 18000 + 259 * UINT64_C(960000));
+	ck_assert_uint_eq(atr_t1_us(&atr, &slow, 1, 4, 4),
+		4800 + 1100 + 16 * 96000 + 4 * UINT64_C(100) * (11 + 8192));
 	ck_assert_uint_eq(
-		atr_t1_us(&atr, &slow, 1, 4, 4), 4800 + 1100 + 16 * 96000 + 4 * 100 * (11 + 8192));
-	ck_assert_uint_eq(atr_t1_us(&atr, &slow, 10, 4, 0), 4800 + 10 * (1100 + 16 * 96000));
+		atr_t1_us(&atr, &slow, 10, 4, 0), 4800 + UINT64_C(10) * (1100 + 16 * 96000));
 
 	/* N = 255: 12 etu at T=0, 11 etu at T=1; N = 5: 17 etu. */
 	atr.tc1 = 255;

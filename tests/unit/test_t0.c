@@ -564,7 +564,7 @@ START_TEST(random_exchanges)
 	static const size_t ncs[] = { 0, 0, 1, 5, 255, 256, 600 };
 	static const size_t nes[] = { 0, 1, 2, 20, 256, 257, 1000 };
 	unsigned long count = exchanges(100000);
-	uint64_t seed = 0x70;
+	static uint64_t seed = 0x70;
 
 	card.seed = &seed;
 	for (unsigned long i = 0; i < count; i++) {

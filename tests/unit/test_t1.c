@@ -328,6 +328,11 @@ START_TEST(aborts)
 		PLAY(begin("01 02 03", 256), "00 20 01 01", "00 C2 00", "00 E2 00", "00 90 00");
 	check_failed(step, T1_ABORTED);
 	check_done(PLAY(begin("04", 256), "00 40 01 04", "00 00 02 90 00"), "90 00");
+	/* Its R-block tells whether it counted the block that it would not take. */
+	init(1);
+	step = PLAY(begin("01 02", 256), "00 20 01 01", "00 C2 00", "00 E2 00", "00 80 00");
+	check_failed(step, T1_ABORTED);
+	check_done(PLAY(begin("04", 256), "00 00 01 04", "00 00 02 90 00"), "90 00");
 	/* It gives up its own response and says why in a new block. */
 	init(32);
 	check_done(PLAY(begin("01", 256), "00 00 01 01", "00 20 01 11", "00 90 00", "00 C2 00",
