@@ -236,8 +236,9 @@ int listen_at(const char *path)
 	if (!make_folder(path) || !clear_place(&address, sizeof(address)))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* chmod() last: waiting clients watch the folder, and connect when the mode changes. */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0) {
+		listen(fd, BACKLOG) < 0 || chmod(path, 0666) < 0) {
 		log_line(PCSC_LOG_CRITICAL, "cannot listen at %s: %s", path, strerror(errno));
 		if (fd >= 0)
 			close(fd);

@@ -441,6 +441,26 @@ START_TEST(test_flapping)
 }
 END_TEST
 
+/* A reader on the bus that fails while it is plugged in gets some tries, not all of them at once. */
+START_TEST(test_bus_recovers)
+{
+	struct wanted wanted[] = { want("1", "x", "d") };
+	int tries = 0;
+
+	sync_bus(wanted, 1);
+	report_up(find_device("d"));
+	report_gone(find_device("d"), READERS_END_NO_DEVICE);
+	for (; inventory_deadline(inventory) != INT64_MAX; tries++) {
+		now = inventory_deadline(inventory);
+		inventory_tick(inventory, now);
+		report_gone(find_device("d"), READERS_END_NO_DEVICE);
+		report_gone(find_device("d"), READERS_END_NO_DEVICE);
+	}
+	ck_assert_int_eq(tries, INVENTORY_BUS_TRIES);
+	ck_assert_ptr_null(find_device("d"));
+}
+END_TEST
+
 /* The same device under another name: the old reader must be gone before the new one comes. */
 START_TEST(test_renamed)
 {
@@ -666,6 +686,7 @@ int main(void)
 	tcase_add_test(tests, test_exchanged);
 	tcase_add_test(tests, test_server_down);
 	tcase_add_test(tests, test_flapping);
+	tcase_add_test(tests, test_bus_recovers);
 	tcase_add_test(tests, test_renamed);
 	tcase_add_test(tests, test_storms);
 	suite_add_tcase(suite, tests);
