@@ -498,7 +498,8 @@ struct card {
 	uint8_t owed_value;
 	unsigned executed; /* commands, since the test looked */
 	unsigned aborted;
-	bool playful; /* makes requests of its own */
+	unsigned requests; /* for IFS and ABORT in this exchange: the host takes T1_S_REQUESTS */
+	bool playful;      /* makes requests of its own */
 	uint64_t *seed;
 };
 
@@ -556,12 +557,16 @@ static void card_request(struct card *c, uint8_t pcb, uint8_t value)
 /* Continue after a request of its own has been answered, or at once. */
 static void card_go_on(struct card *c)
 {
+	bool may_ask = c->playful && c->requests < T1_S_REQUESTS;
+
 	if (c->playful && chance(c->seed, 10)) {
 		card_request(c, 0xC3, (uint8_t)(1 + draw(c->seed) % 255));
-	} else if (c->playful && chance(c->seed, 3)) {
+	} else if (may_ask && chance(c->seed, 3)) {
+		c->requests++;
 		c->ifsc = 1 + draw(c->seed) % 254;
 		card_request(c, 0xC1, (uint8_t)c->ifsc);
-	} else if (c->playful && chance(c->seed, 1)) {
+	} else if (may_ask && chance(c->seed, 1)) {
+		c->requests++;
 		c->aborted++;
 		c->answering = false;
 		c->cmd_len = 0;
@@ -784,6 +789,7 @@ static struct tally random_exchanges(
 		rsp[max] = 0xA5;
 		card.executed = 0;
 		card.aborted = 0;
+		card.requests = 0;
 		struct t1_step step =
 			converse(t1_begin(&host, cmd, len, rsp, max), &host, &card, &seed, percent);
 		ALWAYS(rsp[max] == 0xA5);
