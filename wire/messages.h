@@ -30,13 +30,13 @@
 #define WIRE_MINOR_DYNAMIC_ARRAY 6 /* GET_READERS_STATE_SIZE and _ARRAY; WAIT gives no states */
 
 /* Limits, in bytes unless said otherwise. */
-#define WIRE_READERNAME    128   /* with the final NUL */
-#define WIRE_ATR           33    /* longest ATR */
-#define WIRE_ATR_NONE      34    /* cardAtrLength of a slot that isn't ready or isn't used */
-#define WIRE_ATTR          264   /* longest attribute */
-#define WIRE_DATA          65548 /* most data in one direction of TRANSMIT or CONTROL */
-#define WIRE_STATIC_STATES 16    /* entries in the array of GET_READERS_STATE */
-#define WIRE_STATES_MAX    65536 /* entries in any array */
+#define WIRE_READERNAME    128    /* with the final NUL */
+#define WIRE_ATR           33     /* longest ATR */
+#define WIRE_ATR_NONE      34     /* cardAtrLength of a slot that isn't ready or isn't used */
+#define WIRE_ATTR          264u   /* longest attribute */
+#define WIRE_DATA          65548u /* most data in one direction of TRANSMIT or CONTROL */
+#define WIRE_STATIC_STATES 16     /* entries in the array of GET_READERS_STATE */
+#define WIRE_STATES_MAX    65536  /* entries in any array */
 
 /* Values of READER_STATE and of the client's view of protocols that aren't in public headers. */
 #define WIRE_PROTOCOL_ANY_OLD                                                                      \

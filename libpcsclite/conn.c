@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "deadline.h"
+#include "service.h"
+
+LONG conn_error(enum conn_result result)
+{
+	static const LONG codes[] = {
+		[CONN_OK] = SCARD_S_SUCCESS,
+		[CONN_UNSENT] = SCARD_E_NO_SERVICE,
+		[CONN_LOST] = SCARD_F_COMM_ERROR,
+		[CONN_RESET] = SCARD_W_SECURITY_VIOLATION,
+		[CONN_BAD] = SCARD_F_COMM_ERROR,
+	};
+
+	return codes[result];
+}
+
+void conn_close(struct conn *conn)
+{
+	if (conn->fd >= 0)
+		close(conn->fd);
+	conn->fd = -1;
+}
+
+bool conn_alive(const struct conn *conn)
+{
+	char byte;
+	ssize_t n = recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* Leaves out the first `done` bytes. */
+static void advance(struct msghdr *message, size_t done)
+{
+	while (message->msg_iovlen > 0 && done >= message->msg_iov->iov_len) {
+		done -= message->msg_iov->iov_len;
+		message->msg_iov++;
+		message->msg_iovlen--;
+	}
+	if (message->msg_iovlen > 0) {
+		message->msg_iov->iov_base = (char *)message->msg_iov->iov_base + done;
+		message->msg_iov->iov_len -= done;
+	}
+}
+
+static enum conn_result send_all(int fd, struct iovec *parts, size_t count)
+{
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
+
+	advance(&message, 0);
+	while (message.msg_iovlen > 0) {
+		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EINTR)
+			return CONN_UNSENT;
+		if (n > 0)
+			advance(&message, (size_t)n);
+	}
+	return CONN_OK;
+}
+
+/* One recvmsg into what is left of `message`; *got is increased. */
+static enum conn_result receive_some(int fd, struct msghdr *message, size_t *got)
+{
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, message, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? CONN_RESET : CONN_LOST;
+	if (n == 0)
+		return CONN_LOST;
+	advance(message, (size_t)n);
+	*got += (size_t)n;
+	return CONN_OK;
+}
+
+enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length)
+{
+	struct iovec part = { bytes, length };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	enum conn_result result = CONN_OK;
+	size_t got = 0;
+
+	while (result == CONN_OK && got < length)
+		result = receive_some(conn->fd, &message, &got);
+	return result;
+}
+
+enum conn_result conn_send(struct conn *conn, uint32_t command, const union wire_body *body,
+	const void *data, size_t data_length)
+{
+	uint8_t request[WIRE_REQUEST_MAX];
+	size_t length = wire_encode(command, conn->dialect, body, request);
+	struct iovec parts[] = { { request, length }, { (void *)(uintptr_t)data, data_length } };
+	enum conn_result result;
+
+	if (length == 0)
+		return CONN_BAD;
+	result = send_all(conn->fd, parts, data_length ? 2 : 1);
+	/* An attribute to be set may be a key. */
+	explicit_bzero(request, length);
+	return result;
+}
+
+/* Bytes that follow the reply in call->body; -1 if there are more than the call has room for. */
+static long reply_tail(const struct conn_call *call)
+{
+	switch (call->command) {
+	case WIRE_TRANSMIT:
+		return wire_transmit_tail(&call->body->transmit, call->room);
+	case WIRE_CONTROL:
+		return wire_control_tail(&call->body->control, call->room);
+	default:
+		return 0;
+	}
+}
+
+enum conn_result conn_call(struct conn *conn, const struct conn_call *call)
+{
+	int fixed = wire_reply_size(call->command, conn->dialect);
+	struct iovec parts[] = { { call->body, fixed > 0 ? (size_t)fixed : 0 },
+		{ call->answer, call->room } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = call->room ? 2 : 1 };
+	enum conn_result result;
+	size_t got = 0;
+	size_t length;
+	long tail;
+
+	if (fixed <= 0 || (size_t)fixed > sizeof(*call->body))
+		return CONN_BAD;
+	length = (size_t)fixed;
+	result = conn_send(conn, call->command, call->body, call->data, call->data_length);
+	while (result == CONN_OK && got < length)
+		result = receive_some(conn->fd, &message, &got);
+	if (result != CONN_OK)
+		return result;
+	tail = reply_tail(call);
+	if (tail < 0)
+		return CONN_BAD;
+	length += (size_t)tail;
+	while (result == CONN_OK && got < length)
+		result = receive_some(conn->fd, &message, &got);
+	if (result == CONN_OK && got > length)
+		return CONN_BAD;
+	return result;
+}
+
+static LONG connect_socket(struct conn *conn)
+{
+	struct timeval patience = { .tv_sec = CONN_SEND_TIMEOUT_S };
+	struct sockaddr_un address;
+	socklen_t length = service_address(&address);
+	int result;
+
+	conn->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (conn->fd < 0)
+		return SCARD_E_NO_SERVICE;
+	setsockopt(conn->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	do {
+		result = connect(conn->fd, (struct sockaddr *)&address, length);
+	} while (result < 0 && errno == EINTR);
+	return result < 0 ? SCARD_E_NO_SERVICE : SCARD_S_SUCCESS;
+}
+
+/* A second VERSION, for a daemon that refused 4:6 but said what it speaks. */
+static LONG ask_again(struct conn *conn, int minor)
+{
+	union wire_body body = {
+		.version = { .major = WIRE_VERSION_MAJOR, .minor = minor },
+	};
+	struct conn_call call = { .command = WIRE_VERSION, .body = &body };
+	enum conn_result result;
+	int unused;
+
+	conn->dialect = minor;
+	result = conn_call(conn, &call);
+	if (result != CONN_OK)
+		return conn_error(result);
+	conn->dialect = wire_version_agreed(&body.version, minor, &unused);
+	if (conn->dialect >= 0)
+		return SCARD_S_SUCCESS;
+	return body.version.rv ? (LONG)body.version.rv : SCARD_E_SERVICE_STOPPED;
+}
+
+/* VERSION and ESTABLISH_CONTEXT go out together; no daemon minds, and it saves a round trip. */
+static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags)
+{
+	union wire_body version = { 0 };
+	union wire_body establish = { .establish = { .dwScope = scope } };
+	struct {
+		struct wire_version version;
+		struct wire_establish establish;
+	} reply;
+	uint8_t request[2 * WIRE_REQUEST_MAX];
+	struct iovec part = { request, 0 };
+	enum conn_result result;
+	int again;
+	LONG rv;
+
+	wire_version_ask(&version.version, flags);
+	part.iov_len = wire_encode(WIRE_VERSION, WIRE_VERSION_MINOR, &version, request);
+	part.iov_len += wire_encode(
+		WIRE_ESTABLISH_CONTEXT, WIRE_VERSION_MINOR, &establish, request + part.iov_len);
+	result = send_all(conn->fd, &part, 1);
+	if (result == CONN_OK)
+		result = conn_receive(conn, &reply, sizeof(reply));
+	if (result != CONN_OK)
+		return conn_error(result);
+
+	conn->dialect = wire_version_agreed(&reply.version, WIRE_VERSION_MINOR, &again);
+	if (conn->dialect < 0 && again >= 0) {
+		rv = ask_again(conn, again);
+		if (rv != SCARD_S_SUCCESS)
+			return rv;
+	}
+	if (conn->dialect < 0)
+		return reply.version.rv ? (LONG)reply.version.rv : SCARD_E_SERVICE_STOPPED;
+	conn->hContext = reply.establish.hContext;
+	return (LONG)reply.establish.rv;
+}
+
+LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags)
+{
+	LONG rv = connect_socket(conn);
+
+	if (rv == SCARD_S_SUCCESS)
+		rv = shake_hands(conn, scope, flags);
+	if (rv != SCARD_S_SUCCESS)
+		conn_close(conn);
+	return rv;
+}
+
+enum conn_event conn_wait(int fd, int wake_fd, int64_t deadline)
+{
+	for (;;) {
+		struct pollfd polled[] = { { fd, POLLIN, 0 }, { wake_fd, POLLIN, 0 } };
+		int64_t left = deadline == DEADLINE_NEVER ? 0 : deadline - deadline_now();
+		struct timespec timeout = deadline_timespec(left > 0 ? left : 0);
+		int n = ppoll(polled, 2, deadline == DEADLINE_NEVER ? NULL : &timeout, NULL);
+
+		if (n == 0)
+			return CONN_TIMEOUT;
+		if (n > 0)
+			return polled[1].revents ? CONN_WOKEN : CONN_READABLE;
+	}
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#ifndef LIBPCSCLITE_CONN_H
+#define LIBPCSCLITE_CONN_H
+
+/*
+ * One connection to the daemon: opening it with the exchange of versions, requests and replies.
+ *
+ * A connection belongs to one thread at a time (see context.h); another may only shutdown() its
+ * socket, which makes the call that waits on it return CONN_LOST. After any result but CONN_OK the
+ * connection is good for nothing but conn_close().
+ *
+ * Receiving has no deadline of its own where the daemon decides how long a call takes (a card's
+ * answer, a turn in a queue, the user's consent): it ends with the daemon's answer or its death.
+ * Sending gives up after CONN_SEND_TIMEOUT_S.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <winscard.h>
+
+#include "wire/wire.h"
+
+#define CONN_SEND_TIMEOUT_S 30
+
+struct conn {
+	int fd;            /* -1: none */
+	int dialect;       /* see wire/wire.h */
+	uint32_t hContext; /* as the daemon knows the context of this connection */
+};
+
+enum conn_result {
+	CONN_OK,
+	CONN_UNSENT, /* the request couldn't be sent */
+	CONN_LOST,   /* the other side closed the connection, or an error */
+	CONN_RESET,  /* the other side closed it without having read everything */
+	CONN_BAD     /* the other side doesn't speak the protocol */
+};
+
+/* A request of which the reply is a struct, with data in both directions for some. */
+struct conn_call {
+	uint32_t command;
+	union wire_body *body; /* in: the request's; out: the reply's */
+	const void *data;      /* sent behind the body */
+	size_t data_length;
+	void *answer; /* TRANSMIT and CONTROL: where the data of the reply goes, */
+	size_t room;  /* and how many bytes there are */
+};
+
+/*
+ * Connects to the daemon, agrees on a dialect and establishes a context of `scope`. `flags` are
+ * WIRE_EXT_*. SCARD_S_SUCCESS: *conn is open. Otherwise it is closed: SCARD_E_NO_SERVICE,
+ * SCARD_F_COMM_ERROR, SCARD_W_SECURITY_VIOLATION, or what the daemon says.
+ */
+LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags);
+
+/* Closes; harmless if it is closed. */
+void conn_close(struct conn *conn);
+
+/* True unless the other side has closed the connection. For one with no reply outstanding. */
+bool conn_alive(const struct conn *conn);
+
+/* Sends a request, waits for its reply and checks it. One sendmsg and, with luck, one recvmsg. */
+enum conn_result conn_call(struct conn *conn, const struct conn_call *call);
+
+/* The two halves, for requests with other replies. */
+enum conn_result conn_send(struct conn *conn, uint32_t command, const union wire_body *body,
+	const void *data, size_t data_length);
+enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length);
+
+/* What comes of conn_wait(). */
+enum conn_event {
+	CONN_READABLE, /* or closed */
+	CONN_WOKEN,    /* wake_fd is readable */
+	CONN_TIMEOUT
+};
+
+/* Waits until `fd` or `wake_fd` (either may be -1) is readable, until `deadline`. */
+enum conn_event conn_wait(int fd, int wake_fd, int64_t deadline);
+
+/* A result as a return code of the API. */
+LONG conn_error(enum conn_result result);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What both ways have in common: connections that break, and daemons that come back. */
+#include "observe.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "deadline.h"
+#include "service.h"
+
+/* A daemon that takes connections and drops them: how often and how long we give it a chance. */
+#define DROPPED_MAX 10
+#define DROPPED_MS  1000
+
+static const struct observer *observer_of(const struct conn *conn)
+{
+	return conn->dialect == WIRE_DIALECT_EXT ? &observe_ext : &observe_stock;
+}
+
+static void forget_serials(struct observation *observation)
+{
+	for (size_t i = 0; i < observation->count; i++) {
+		observation->readers[i].card = WIRE_EXT_SERIAL_NONE;
+		observation->readers[i].sharing = WIRE_EXT_SERIAL_NONE;
+	}
+}
+
+static void drop(struct observation *observation, enum conn_result result)
+{
+	if (observation->connected)
+		context_return(observation->context, &observation->loan, result);
+	observation->connected = false;
+	observation->armed = false;
+}
+
+static LONG take_connection(struct observation *observation, bool fresh)
+{
+	LONG rv = context_borrow(observation->context, &observation->loan, fresh);
+
+	observation->connected = rv == SCARD_S_SUCCESS;
+	observation->armed = false;
+	forget_serials(observation);
+	return rv;
+}
+
+static enum conn_result look(struct observation *observation, bool arm)
+{
+	enum conn_result result = observer_of(&observation->loan.conn)->look(observation, arm);
+
+	if (result != CONN_OK)
+		drop(observation, result);
+	return result;
+}
+
+LONG observe_now(struct observation *observation)
+{
+	enum conn_result result = CONN_LOST;
+	bool reused = false;
+	LONG rv;
+
+	observation->fresh = false;
+	if (observation->connected) {
+		reused = true;
+	} else {
+		rv = take_connection(observation, false);
+		if (rv != SCARD_S_SUCCESS)
+			return rv;
+		reused = !observation->loan.fresh;
+	}
+	result = look(observation, false);
+	if (result != CONN_OK && reused) {
+		rv = take_connection(observation, true);
+		if (rv != SCARD_S_SUCCESS)
+			return rv;
+		result = look(observation, false);
+	}
+	return conn_error(result);
+}
+
+/* Connects as soon as there is a daemon, and looks at the readers. */
+static LONG reconnect(struct observation *observation, const struct observe_limit *limit)
+{
+	struct service_watch watch;
+	unsigned dropped = 0;
+	LONG rv;
+
+	service_watch_open(&watch);
+	for (;;) {
+		int64_t until = limit->deadline;
+		enum service_event event;
+
+		rv = take_connection(observation, true);
+		if (rv == SCARD_S_SUCCESS)
+			rv = conn_error(look(observation, false));
+		if (rv == SCARD_S_SUCCESS || context_released(observation->context))
+			break;
+		if (rv != SCARD_E_NO_SERVICE) {
+			if (++dropped > DROPPED_MAX)
+				break;
+			until = deadline_earlier(until, deadline_in_ms(DROPPED_MS));
+		}
+		event = service_watch_wait(&watch, limit->wake_fd, until);
+		if (event == SERVICE_WOKEN)
+			rv = SCARD_E_CANCELLED;
+		if (event == SERVICE_WOKEN ||
+			(event == SERVICE_TIMEOUT && until == limit->deadline))
+			break;
+	}
+	service_watch_close(&watch);
+	return rv;
+}
+
+/* Waits on an armed connection. SCARD_F_COMM_ERROR if it broke, and was dropped. */
+static LONG wait_armed(struct observation *observation, const struct observe_limit *limit)
+{
+	static const LONG codes[] = {
+		[CONN_READABLE] = SCARD_S_SUCCESS,
+		[CONN_WOKEN] = SCARD_E_CANCELLED,
+		[CONN_TIMEOUT] = SCARD_E_TIMEOUT,
+	};
+	const struct observer *observer = observer_of(&observation->loan.conn);
+	enum conn_event event =
+		conn_wait(observation->loan.conn.fd, limit->wake_fd, limit->deadline);
+	enum conn_result result = event == CONN_READABLE ? observer->arrived(observation)
+							 : observer->disarm(observation);
+
+	if (result != CONN_OK)
+		drop(observation, result);
+	if (result != CONN_OK && event == CONN_READABLE)
+		return SCARD_F_COMM_ERROR;
+	return codes[event];
+}
+
+LONG observe_wait(struct observation *observation, const struct observe_limit *limit)
+{
+	LONG rv;
+
+	observation->fresh = false;
+	for (;;) {
+		if (!observation->connected) {
+			rv = reconnect(observation, limit);
+			return context_released(observation->context) ? SCARD_E_CANCELLED : rv;
+		}
+		if (!observation->armed && look(observation, true) != CONN_OK)
+			continue;
+		if (observation->fresh)
+			return SCARD_S_SUCCESS;
+		rv = wait_armed(observation, limit);
+		if (rv == SCARD_E_TIMEOUT || rv == SCARD_E_CANCELLED)
+			return rv;
+		if (observation->fresh)
+			return SCARD_S_SUCCESS;
+	}
+}
+
+void observe_end(struct observation *observation)
+{
+	enum conn_result result = CONN_OK;
+
+	if (observation->connected && observation->armed)
+		result = observer_of(&observation->loan.conn)->disarm(observation);
+	drop(observation, result);
+}
+
+/* *broke: there was a connection, and it broke. */
+static LONG try_names(
+	struct context *context, bool fresh, bool *broke, char **names, size_t *length)
+{
+	struct loan loan;
+	enum conn_result result;
+	LONG rv = context_borrow(context, &loan, fresh);
+
+	*broke = false;
+	if (rv != SCARD_S_SUCCESS)
+		return rv;
+	result = observer_of(&loan.conn)->names(&loan.conn, names, length);
+	context_return(context, &loan, result);
+	*broke = result != CONN_OK;
+	return conn_error(result);
+}
+
+LONG observe_names(struct context *context, char **names, size_t *length)
+{
+	int64_t deadline = deadline_in_ms(OBSERVE_RESTART_MS);
+	struct service_watch watch;
+	bool broke;
+	LONG rv = try_names(context, false, &broke, names, length);
+
+	if (!broke)
+		return rv;
+	/* The daemon was there a moment ago, so it may be about to come back. */
+	service_watch_open(&watch);
+	do {
+		rv = try_names(context, true, &broke, names, length);
+	} while (rv == SCARD_E_NO_SERVICE && !context_released(context) &&
+		 service_watch_wait(&watch, -1, deadline) == SERVICE_CHANGED);
+	service_watch_close(&watch);
+	return rv;
+}
+
+static enum conn_result find_state(
+	struct conn *conn, const char *name, struct wire_reader_state *state, bool *found)
+{
+	struct wire_reader_state *states = NULL;
+	size_t slots = 0;
+	enum conn_result result = observe_stock_fetch(conn, &states, &slots);
+
+	*found = false;
+	for (size_t i = 0; result == CONN_OK && i < slots && !*found; i++) {
+		if (strcmp(states[i].readerName, name) == 0) {
+			*state = states[i];
+			*found = true;
+		}
+	}
+	free(states);
+	return result;
+}
+
+LONG observe_state(struct context *context, const char *name, struct wire_reader_state *state)
+{
+	enum conn_result result = CONN_LOST;
+	bool found = false;
+	bool fresh = false;
+
+	do {
+		struct loan loan;
+		LONG rv = context_borrow(context, &loan, fresh);
+
+		if (rv != SCARD_S_SUCCESS)
+			return rv;
+		result = find_state(&loan.conn, name, state, &found);
+		context_return(context, &loan, result);
+		fresh = !loan.fresh;
+	} while (result != CONN_OK && fresh);
+	if (result != CONN_OK)
+		return conn_error(result);
+	return found ? SCARD_S_SUCCESS : SCARD_E_READER_UNAVAILABLE;
+}
