@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "slot.h"
+
+#include <string.h>
+
+#include "deadline.h"
+#include "log.h"
+#include "options.h"
+
+enum {
+	/* The longest ATR: 33 characters of at most 9612 etu at 372 / 1 MHz would be two minutes;
+	 * with the slowest clock of real readers it is half a minute. */
+	POWER_ON_MS = 35000,
+	COMMAND_MS = 5000,
+	ESCAPE_MS = 30000,
+};
+
+int64_t slot_ceiling_ms(void)
+{
+	return options_get()->ceiling_ms;
+}
+
+void slot_call_begin(struct slot *slot)
+{
+	slot->call_end = deadline_in_ms(options_get()->total_ms);
+	device_call_begin(slot->device, slot->number);
+}
+
+void slot_call_end(struct slot *slot)
+{
+	device_call_end(slot->device, slot->number);
+	slot->secret = false;
+}
+
+static enum ccid_result run(struct slot *slot, const struct ccid_command *command,
+	int64_t timeout_ms, struct ccid_answer *answer)
+{
+	int64_t ceiling = slot_ceiling_ms();
+	struct ccid_patience patience = {
+		.timeout_ms = timeout_ms < ceiling ? timeout_ms : ceiling,
+		.ceiling_ms = ceiling,
+		.end = slot->call_end,
+	};
+
+	return device_exchange(
+		slot->device, slot->number, command, &patience, slot->secret, answer);
+}
+
+enum ccid_result ccid_power_on(struct slot *slot, uint8_t select, struct ccid_answer *answer)
+{
+	struct ccid_command command = { .type = PC_to_RDR_IccPowerOn, .specific = { select } };
+
+	return run(slot, &command, POWER_ON_MS, answer);
+}
+
+enum ccid_result ccid_power_off(struct slot *slot)
+{
+	struct ccid_command command = { .type = PC_to_RDR_IccPowerOff };
+	struct ccid_answer answer;
+
+	return run(slot, &command, COMMAND_MS, &answer);
+}
+
+enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t len, unsigned bwi,
+	uint16_t level, int64_t timeout_ms, struct ccid_answer *answer)
+{
+	struct ccid_command command = {
+		.type = PC_to_RDR_XfrBlock,
+		.specific = { (uint8_t)bwi, (uint8_t)level, (uint8_t)(level >> 8) },
+		.data = data,
+		.len = len,
+	};
+
+	return run(slot, &command, timeout_ms, answer);
+}
+
+enum ccid_result ccid_set_parameters(struct slot *slot, unsigned protocol, const uint8_t *params,
+	size_t len, struct ccid_answer *answer)
+{
+	struct ccid_command command = {
+		.type = PC_to_RDR_SetParameters,
+		.specific = { (uint8_t)protocol },
+		.data = params,
+		.len = len,
+	};
+
+	return run(slot, &command, COMMAND_MS, answer);
+}
+
+enum ccid_result ccid_escape(
+	struct slot *slot, const uint8_t *data, size_t len, struct ccid_answer *answer)
+{
+	struct ccid_command command = { .type = PC_to_RDR_Escape, .data = data, .len = len };
+
+	if (len > device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE)
+		return CCID_LIMIT;
+	return run(slot, &command, ESCAPE_MS, answer);
+}
+
+enum ccid_result ccid_why_refused(
+	struct slot *slot, const char *command, const struct ccid_answer *answer)
+{
+	if (ccid_icc(answer) == CCID_ICC_ABSENT)
+		return CCID_ABSENT;
+	log_line(LOG_ERROR, "device %s: slot %u: %s failed: %02X, %s", device_name(slot->device),
+		slot->number, command, answer->bError, ccid_strerror(answer->bError));
+	return CCID_REFUSED;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "deadline.h"
+#include "device_private.h"
+#include "log.h"
+#include "spec/usb.h"
+
+enum {
+	REQUEST_MS = 2000, /* for a control request */
+};
+
+static bool identify(struct device *device)
+{
+	const struct port *port = device->port;
+	const char *why = "malformed device descriptor";
+
+	if (!descriptor_device(port->device, USB_DEVICE_SIZE, &device->descriptor) ||
+		!descriptor_find(port->configuration, port->configuration_len, port->interface,
+			&device->interface, &why)) {
+		log_line(LOG_ERROR, "device %s: %s", device->name, why);
+		return false;
+	}
+	return true;
+}
+
+/* Asked once, at open, by readers whose speed the host chooses. No list is no failure. */
+static void read_rates(struct device *device)
+{
+	unsigned count = device->interface.ccid.bNumDataRatesSupported;
+	uint8_t setup[USB_SETUP_SIZE] = { USB_DIR_IN | USB_TYPE_CLASS | USB_RECIP_INTERFACE,
+		CCID_REQ_GET_DATA_RATES };
+	uint8_t bytes[4 * UINT8_MAX];
+	size_t actual = 0;
+	size_t kept = 0;
+	uint32_t *rates;
+
+	if (count == 0)
+		return;
+	put_le16(setup + USB_SETUP_wIndex, device->interface.bInterfaceNumber);
+	put_le16(setup + USB_SETUP_wLength, (uint16_t)(4 * count));
+	if (port_control(device->port, setup, bytes, &actual, deadline_in_ms(REQUEST_MS)) !=
+			PORT_OK ||
+		actual % 4 != 0)
+		actual = 0;
+	rates = actual ? calloc(actual / 4 + 1, sizeof(*rates)) : NULL;
+	/* Some lists hold zeros between the rates: they are left out. */
+	for (size_t at = 0; rates && at < actual; at += 4)
+		if (le32(bytes + at) != 0)
+			rates[kept++] = le32(bytes + at);
+	device->rates = rates;
+}
+
+static void free_device(struct device *device)
+{
+	if (device->ios)
+		for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+			io_free(device->ios[i]);
+	free(device->ios);
+	port_close(device->port);
+	pthread_mutex_destroy(&device->lock);
+	pthread_cond_destroy(&device->changed);
+	free(device->rates);
+	free(device->name);
+	free(device);
+}
+
+static bool start(struct device *device)
+{
+	const struct ccid_interface *interface = &device->interface;
+
+	if (!identify(device))
+		return false;
+	if (!interface->bulk_in) {
+		log_line(LOG_ERROR, "device %s: tokens without bulk endpoints are not supported",
+			device->name);
+		return false;
+	}
+	if (port_claim(device->port, interface->bInterfaceNumber, interface->bAlternateSetting) !=
+		PORT_OK)
+		return false;
+	if (interface->ccid.level == LEVEL_TPDU || interface->ccid.level == LEVEL_CHARACTER)
+		read_rates(device);
+	device->ios = calloc(interface->ccid.slots, sizeof(*device->ios));
+	if (!device->ios || !pipe_init(device))
+		return false;
+	if (!notify_init(device)) {
+		pipe_fini(device);
+		return false;
+	}
+	return true;
+}
+
+struct device *device_open(const char *name)
+{
+	struct device *device = calloc(1, sizeof(*device));
+
+	if (!device)
+		return NULL;
+	pthread_mutex_init(&device->lock, NULL);
+	deadline_cond_init(&device->changed);
+	device->references = 1;
+	device->name = strdup(name);
+	if (device->name)
+		device->port = port_open(name);
+	if (device->port && start(device)) {
+		log_line(LOG_INFO,
+			"device %s: %04X:%04X, %u slot(s), features %08X, messages of %zu", name,
+			device->descriptor.vid, device->descriptor.pid,
+			device->interface.ccid.slots, device->interface.ccid.dwFeatures,
+			device->interface.ccid.max_message);
+		return device;
+	}
+	free_device(device);
+	return NULL;
+}
+
+struct device *device_ref(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->references++;
+	pthread_mutex_unlock(&device->lock);
+	return device;
+}
+
+void device_unref(struct device *device)
+{
+	bool last;
+
+	pthread_mutex_lock(&device->lock);
+	last = --device->references == 0;
+	if (last)
+		device->closing = true;
+	pthread_mutex_unlock(&device->lock);
+	if (!last)
+		return;
+	notify_fini(device);
+	pipe_fini(device);
+	free_device(device);
+}
+
+const char *device_name(const struct device *device)
+{
+	return device->name;
+}
+
+const struct ccid_interface *device_interface(const struct device *device)
+{
+	return &device->interface;
+}
+
+const struct device_descriptor *device_descriptor(const struct device *device)
+{
+	return &device->descriptor;
+}
+
+void device_location(const struct device *device, uint8_t *bus, uint8_t *address)
+{
+	*bus = device->port->bus;
+	*address = device->port->address;
+}
+
+bool device_slot_open(struct device *device, unsigned slot)
+{
+	struct io *io = io_new(device, slot);
+
+	if (!io)
+		return false;
+	pthread_mutex_lock(&device->lock);
+	if (!device->ios[slot]) {
+		device->ios[slot] = io;
+		io = NULL;
+	}
+	pthread_mutex_unlock(&device->lock);
+	io_free(io);
+	return true;
+}
+
+static size_t read_string(struct device *device, uint8_t index, unsigned language, uint8_t *out)
+{
+	uint8_t setup[USB_SETUP_SIZE] = { USB_DIR_IN | USB_TYPE_STANDARD | USB_RECIP_DEVICE,
+		USB_REQ_GET_DESCRIPTOR, index, USB_DT_STRING };
+	size_t actual;
+
+	put_le16(setup + USB_SETUP_wIndex, (uint16_t)language);
+	put_le16(setup + USB_SETUP_wLength, USB_STRING_MAX_SIZE);
+	if (port_control(device->port, setup, out, &actual, deadline_in_ms(REQUEST_MS)) !=
+			PORT_OK ||
+		actual < USB_STRING_bString || out[USB_DESC_bDescriptorType] != USB_DT_STRING)
+		return 0;
+	return actual < out[USB_DESC_bLength] ? actual : out[USB_DESC_bLength];
+}
+
+bool device_string(struct device *device, uint8_t index, char *out, size_t size)
+{
+	uint8_t bytes[USB_STRING_MAX_SIZE] = { 0 };
+	unsigned language = USB_LANGID_ENGLISH_US;
+	size_t at = 0;
+	size_t len;
+
+	if (index == 0 || size == 0)
+		return false;
+	if (read_string(device, 0, 0, bytes) >= USB_STRING_bString + 2)
+		language = le16(bytes + USB_STRING_bString);
+	len = read_string(device, index, language, bytes);
+	if (len == 0)
+		return false;
+	for (size_t i = USB_STRING_bString; i + 1 < len && at + 1 < size; i += 2) {
+		uint16_t unit = le16(bytes + i);
+
+		out[at++] = unit >= ' ' && unit < 0x7F ? (char)unit : '.';
+	}
+	out[at] = '\0';
+	return true;
+}
+
+const uint32_t *device_rates(const struct device *device)
+{
+	return device->rates;
+}
+
+void device_lost(struct device *device)
+{
+	if (!device->gone && !device->closing)
+		log_line(LOG_INFO, "device %s: gone", device->name);
+	device->gone = true;
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		if (device->ios[i])
+			pthread_cond_broadcast(&device->ios[i]->cond);
+	pthread_cond_broadcast(&device->changed);
+}
+
+void device_removed(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device_lost(device);
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool device_is_gone(struct device *device)
+{
+	bool gone;
+
+	pthread_mutex_lock(&device->lock);
+	gone = device->gone;
+	pthread_mutex_unlock(&device->lock);
+	return gone;
+}
+
+void device_call_begin(struct device *device, unsigned slot)
+{
+	pthread_mutex_lock(&device->lock);
+	device->ios[slot]->calling = true;
+	device->ios[slot]->aborting = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+void device_call_end(struct device *device, unsigned slot)
+{
+	pthread_mutex_lock(&device->lock);
+	device->ios[slot]->calling = false;
+	device->ios[slot]->aborting = false;
+	pthread_mutex_unlock(&device->lock);
+}
+
+void device_abort(struct device *device, unsigned slot)
+{
+	struct io *io = device->ios[slot];
+
+	pthread_mutex_lock(&device->lock);
+	if (io->calling) {
+		io->aborting = true;
+		pthread_cond_broadcast(&io->cond);
+		pthread_cond_broadcast(&device->changed);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+void device_set_powered(struct device *device, unsigned slot, bool powered)
+{
+	pthread_mutex_lock(&device->lock);
+	device->ios[slot]->presence.powered = powered;
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool device_powered(struct device *device, unsigned slot)
+{
+	bool powered;
+
+	pthread_mutex_lock(&device->lock);
+	powered = device->ios[slot]->presence.powered;
+	pthread_mutex_unlock(&device->lock);
+	return powered;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "exchange.h"
+
+#include <string.h>
+
+#include "iso7816/t0_apdu.h"
+#include "log.h"
+
+enum {
+	READER_MS = 2000, /* what reader and bus add to the card's own times */
+	MIN_T0_MS = 3000,
+};
+
+static exchange_fn *const levels[] = {
+	[LEVEL_CHARACTER] = exchange_character,
+	[LEVEL_TPDU] = exchange_tpdu,
+	[LEVEL_SHORT_APDU] = exchange_short_apdu,
+	[LEVEL_EXTENDED_APDU] = exchange_extended_apdu,
+};
+
+enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8_t *command,
+	size_t len, uint8_t *response, size_t *rsp_len)
+{
+	enum ccid_level level = device_interface(slot->device)->ccid.level;
+
+	return levels[level](slot, protocol, command, len, response, rsp_len);
+}
+
+static int64_t bounded(uint64_t us)
+{
+	int64_t ceiling = slot_ceiling_ms();
+
+	if (us / 1000 + READER_MS >= (uint64_t)ceiling)
+		return ceiling;
+	return (int64_t)(us / 1000) + READER_MS;
+}
+
+int64_t exchange_t0_ms(const struct slot *slot, size_t nc, size_t ne)
+{
+	int64_t ms = bounded(atr_t0_us(&slot->atr, &slot->rate, nc, ne));
+
+	return ms < MIN_T0_MS ? MIN_T0_MS : ms;
+}
+
+int64_t exchange_t1_ms(const struct slot *slot, unsigned wtx, size_t len)
+{
+	return bounded(atr_t1_us(&slot->atr, &slot->rate, wtx, len, T1_MAX_BLOCK));
+}
+
+enum ccid_result exchange_by_t0(struct slot *slot, const struct exchange_carrier *carrier,
+	const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len)
+{
+	uint8_t answer[APDU_SHORT_COMMAND];
+	enum ccid_result result = CCID_OK;
+	struct t0_apdu_step step;
+	struct t0_apdu mapper;
+	size_t n;
+
+	step = t0_apdu_begin(&mapper, carrier->mapped_t0 ? T0_MAPPED : T0_TRANSPARENT, command, len,
+		response, *rsp_len);
+	while (step.action == T0_APDU_SEND) {
+		n = sizeof(answer);
+		result = carrier->tpdu(slot, step.tpdu, step.len, step.max_answer, answer, &n);
+		if (result == CCID_OVERRUN)
+			result = CCID_CARD;
+		if (result != CCID_OK)
+			break;
+		step = t0_apdu_answer(&mapper, answer, n);
+	}
+	if (slot->secret)
+		explicit_bzero(answer, sizeof(answer));
+	t0_apdu_wipe(&mapper);
+	if (result != CCID_OK)
+		return result;
+	*rsp_len = step.rsp_len;
+	if (step.action == T0_APDU_DONE)
+		return CCID_OK;
+	if (step.action == T0_APDU_TOO_LONG)
+		return CCID_OVERRUN;
+	log_line(LOG_ERROR, "device %s: slot %u: T=0: %s", device_name(slot->device), slot->number,
+		t0_apdu_strerror(step.error));
+	return step.error == T0_APDU_MALFORMED ? CCID_LIMIT : CCID_CARD;
+}
+
+/* Tells the machine what came of its block. False: *RESULT ends the exchange. */
+static bool t1_next(struct slot *slot, struct t1_step *step, enum ccid_result *result,
+	const struct ccid_answer *answer)
+{
+	if (*result == CCID_OK) {
+		*step = t1_block_received(&slot->t1, answer->data, answer->len);
+		return true;
+	}
+	if (*result != CCID_REFUSED)
+		return false;
+	if (ccid_icc(answer) != CCID_ICC_ACTIVE) {
+		*result = ccid_why_refused(slot, "XfrBlock", answer);
+		return false;
+	}
+	switch (answer->bError) {
+	case CCID_ERROR_XFR_PARITY_ERROR:
+	case CCID_ERROR_XFR_OVERRUN:
+		*step = t1_parity_error(&slot->t1);
+		return true;
+	case CCID_ERROR_ICC_MUTE:
+		*step = t1_no_answer(&slot->t1);
+		return true;
+	default:
+		*result = ccid_why_refused(slot, "XfrBlock", answer);
+		return false;
+	}
+}
+
+static enum ccid_result run_t1(struct slot *slot, const struct exchange_carrier *carrier,
+	struct t1_step step, size_t *rsp_len)
+{
+	enum ccid_result result = CCID_OK;
+	struct ccid_answer answer;
+
+	while (step.action == T1_SEND) {
+		if (step.reason == T1_WHY_REPEAT || step.reason == T1_WHY_RESYNCH)
+			log_line(LOG_INFO, "device %s: slot %u: T=1: %s", device_name(slot->device),
+				slot->number,
+				step.reason == T1_WHY_REPEAT ? "block repeated" : "RESYNCH");
+		result = carrier->block(slot, step.block, step.len, step.wtx, &answer);
+		if (!t1_next(slot, &step, &result, &answer))
+			break;
+		result = CCID_OK;
+	}
+	if (slot->secret)
+		t1_wipe(&slot->t1);
+	if (result != CCID_OK)
+		return result;
+	*rsp_len = step.rsp_len;
+	if (step.action == T1_DONE)
+		return CCID_OK;
+	if (step.action == T1_TOO_LONG)
+		return CCID_OVERRUN;
+	log_line(LOG_ERROR, "device %s: slot %u: T=1: %s", device_name(slot->device), slot->number,
+		t1_strerror(step.error));
+	return CCID_CARD;
+}
+
+enum ccid_result exchange_by_t1(struct slot *slot, const struct exchange_carrier *carrier,
+	const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len)
+{
+	if (len == 0)
+		return CCID_LIMIT;
+	return run_t1(
+		slot, carrier, t1_begin(&slot->t1, command, len, response, *rsp_len), rsp_len);
+}
+
+enum ccid_result exchange_t1_start(struct slot *slot, uint8_t ifsc, uint8_t nad)
+{
+	const struct ccid_class *ccid = &device_interface(slot->device)->ccid;
+	size_t max_block = ccid->max_message - CCID_MSG_HEADER_SIZE;
+	struct t1_config config = {
+		.ifsc = ifsc, .edc = slot->atr.edc, .nad = nad, .max_block = max_block
+	};
+	size_t overhead = T1_PROLOGUE + edc_size(config.edc);
+	size_t ifsd = ccid->ifsd;
+	enum ccid_result result;
+	size_t none = 0;
+
+	t1_init(&slot->t1, &config);
+	if (ccid->dwFeatures & CCID_FEATURE_AUTO_IFSD)
+		return CCID_OK;
+	if (ifsd > max_block - overhead)
+		ifsd = max_block - overhead;
+	if (ifsd == ATR_DEFAULT_IFSC)
+		return CCID_OK;
+	result = run_t1(slot,
+		ccid->level == LEVEL_CHARACTER ? exchange_carrier_character()
+					       : exchange_carrier_tpdu(),
+		t1_ifsd_request(&slot->t1, (uint8_t)ifsd), &none);
+	/* A card that refuses still works with blocks of the default size. */
+	if (result == CCID_CARD)
+		return CCID_OK;
+	return result;
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The IFD handler's entry points: Luns to slots, one call at a time on each. */
+#include <ifdhandler.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "activate.h"
+#include "capabilities.h"
+#include "control.h"
+#include "exchange.h"
+#include "log.h"
+#include "lun.h"
+#include "options.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
+{
+	(void)options_get();
+	return lun_open(Lun, DeviceName);
+}
+
+EXPORT RESPONSECODE IFDHCreateChannel(DWORD Lun, DWORD Channel)
+{
+	log_line(LOG_ERROR, "Lun %lX: channel %lX: this driver needs a DEVICENAME", Lun, Channel);
+	return IFD_NO_SUCH_DEVICE;
+}
+
+EXPORT RESPONSECODE IFDHCloseChannel(DWORD Lun)
+{
+	return lun_close(Lun);
+}
+
+EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
+{
+	bool turn = capabilities_need_turn(Tag);
+	struct slot *slot = turn ? lun_enter(Lun) : lun_hold(Lun);
+	RESPONSECODE rv;
+
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	rv = capabilities_get(slot, Tag, Length, Value);
+	if (turn)
+		lun_leave(Lun);
+	else
+		lun_drop(Lun);
+	return rv;
+}
+
+EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCHAR Value)
+{
+	struct slot *slot = lun_hold(Lun);
+	RESPONSECODE rv;
+
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	rv = capabilities_set(slot, Tag, Length, Value);
+	lun_drop(Lun);
+	return rv;
+}
+
+EXPORT RESPONSECODE IFDHSetProtocolParameters(
+	DWORD Lun, DWORD Protocol, UCHAR Flags, UCHAR PTS1, UCHAR PTS2, UCHAR PTS3)
+{
+	struct slot *slot = lun_enter(Lun);
+	RESPONSECODE rv = IFD_PROTOCOL_NOT_SUPPORTED;
+
+	(void)Flags;
+	(void)PTS1;
+	(void)PTS2;
+	(void)PTS3;
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	if (Protocol == SCARD_PROTOCOL_T0 || Protocol == SCARD_PROTOCOL_T1)
+		rv = activate_set_protocol(slot, Protocol == SCARD_PROTOCOL_T1);
+	lun_leave(Lun);
+	return rv;
+}
+
+EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)
+{
+	struct slot *slot = lun_enter(Lun);
+	size_t room = *AtrLength;
+	RESPONSECODE rv = IFD_NOT_SUPPORTED;
+
+	*AtrLength = 0;
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	if (Action == IFD_POWER_DOWN)
+		rv = activate_power_down(slot);
+	else if (Action == IFD_POWER_UP || Action == IFD_RESET)
+		rv = activate_power_up(slot);
+	if (slot->has_atr && rv == IFD_SUCCESS) {
+		if (room > slot->atr.len)
+			room = slot->atr.len;
+		memcpy(Atr, slot->atr.raw, room);
+		*AtrLength = room;
+	}
+	lun_leave(Lun);
+	return rv;
+}
+
+EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuffer,
+	DWORD TxLength, PUCHAR RxBuffer, PDWORD RxLength, PSCARD_IO_HEADER RecvPci)
+{
+	struct slot *slot = lun_enter(Lun);
+	size_t length = *RxLength;
+	enum ccid_result result;
+	bool secret;
+
+	*RxLength = 0;
+	if (RecvPci)
+		RecvPci->Protocol = SendPci.Protocol;
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	secret = apdu_is_secret(TxBuffer, TxLength);
+	slot->secret = secret;
+	log_apdu(device_name(slot->device), TxBuffer, TxLength);
+	result = exchange_apdu(
+		slot, (unsigned)SendPci.Protocol, TxBuffer, TxLength, RxBuffer, &length);
+	if (result == CCID_OK) {
+		*RxLength = length;
+		log_response(device_name(slot->device), RxBuffer, length, secret);
+	}
+	lun_leave(Lun);
+	return ifd_code(result);
+}
+
+EXPORT RESPONSECODE IFDHControl(DWORD Lun, DWORD dwControlCode, PUCHAR TxBuffer, DWORD TxLength,
+	PUCHAR RxBuffer, DWORD RxLength, LPDWORD pdwBytesReturned)
+{
+	struct slot *slot = lun_enter(Lun);
+	size_t length = RxLength;
+	RESPONSECODE rv;
+
+	*pdwBytesReturned = 0;
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	rv = control_do(slot, dwControlCode, TxBuffer, TxLength, RxBuffer, &length);
+	if (rv == IFD_SUCCESS)
+		*pdwBytesReturned = length;
+	lun_leave(Lun);
+	return rv;
+}
+
+EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
+{
+	struct slot *slot = lun_enter(Lun);
+	enum ccid_result result;
+	RESPONSECODE rv;
+
+	if (!slot)
+		return IFD_COMMUNICATION_ERROR;
+	result = device_presence(slot->device, slot->number);
+	if (result == CCID_OK) {
+		rv = IFD_ICC_PRESENT;
+	} else {
+		rv = ifd_code(result);
+		if (result == CCID_ABSENT || result == CCID_GONE) {
+			slot->has_atr = false;
+			slot->protocol = SLOT_NO_PROTOCOL;
+		}
+	}
+	lun_leave(Lun);
+	return rv;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The interrupt pipe: card changes told by the reader, and waiting for them. */
+#include "device_private.h"
+
+#include <stdlib.h>
+
+#include "deadline.h"
+#include "log.h"
+
+enum {
+	MAX_ERRORS = 3,   /* failed interrupt transfers in a row before they are given up */
+	POLLED_MS = 400,  /* between looks at a reader whose interrupt pipe has failed */
+	STATUS_MS = 3000, /* for GetSlotStatus; contactless readers search their field first */
+};
+
+static void listen(struct device *device)
+{
+	if (!device->event_bytes || device->event_pending || device->event_halted ||
+		device->event_errors >= MAX_ERRORS || device->gone || device->closing)
+		return;
+	device->event_pending = true;
+	if (!port_submit(device->port, &device->event)) {
+		device->event_pending = false;
+		device_lost(device);
+	}
+}
+
+bool notify_works(const struct device *device)
+{
+	return device->event_pending;
+}
+
+static void heard(struct device *device, const struct port_transfer *transfer)
+{
+	struct ccid_notice notice;
+	size_t at = 0;
+
+	while (ccid_next_notice(
+		transfer->buffer, transfer->actual, device->interface.ccid.slots, &at, &notice)) {
+		if (notice.type == RDR_to_PC_HardwareError) {
+			log_line(LOG_ERROR, "device %s: slot %u reports hardware error %02X",
+				device->name, notice.slot, notice.code);
+			continue;
+		}
+		for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+			if (device->ios[i] && i / CCID_NOTIFY_SLOTS_PER_BYTE < notice.states_len)
+				presence_notice(
+					&device->ios[i]->presence, ccid_notice_state(&notice, i));
+	}
+}
+
+static void on_event(struct port_transfer *transfer)
+{
+	struct device *device = transfer->owner;
+
+	pthread_mutex_lock(&device->lock);
+	device->event_pending = false;
+	switch (transfer->status) {
+	case PORT_OK:
+		device->event_errors = 0;
+		heard(device, transfer);
+		break;
+	case PORT_CANCELLED:
+		break;
+	case PORT_GONE:
+		device_lost(device);
+		break;
+	default:
+		device->event_errors++;
+		device->event_halted = transfer->status == PORT_STALL;
+		log_line(LOG_ERROR, "device %s: interrupt pipe: %s", device->name,
+			port_strstatus(transfer->status));
+	}
+	if (transfer->status != PORT_CANCELLED)
+		listen(device);
+	pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}
+
+bool notify_init(struct device *device)
+{
+	size_t packet = device->interface.interrupt_packet;
+	size_t message = 1 + (device->interface.ccid.slots + CCID_NOTIFY_SLOTS_PER_BYTE - 1) /
+				     CCID_NOTIFY_SLOTS_PER_BYTE;
+
+	if (!device->interface.interrupt_in)
+		return true;
+	/* Whole packets, but no more than the longest message needs: a longer transfer would not
+	 * end with a message that fills its packet. */
+	device->event.length = (message + packet - 1) / packet * packet;
+	device->event_bytes = malloc(device->event.length);
+	if (!device->event_bytes)
+		return false;
+	device->event.endpoint = device->interface.interrupt_in;
+	device->event.buffer = device->event_bytes;
+	device->event.done = on_event;
+	device->event.owner = device;
+	pthread_mutex_lock(&device->lock);
+	listen(device);
+	pthread_mutex_unlock(&device->lock);
+	return true;
+}
+
+void notify_fini(struct device *device)
+{
+	if (!device->event_bytes)
+		return;
+	port_cancel(device->port, &device->event);
+	port_release(device->port, &device->event);
+	free(device->event_bytes);
+	device->event_bytes = NULL;
+}
+
+bool device_has_events(const struct device *device)
+{
+	return device->event_bytes != NULL;
+}
+
+enum ccid_result device_presence(struct device *device, unsigned slot)
+{
+	static const struct ccid_command command = { .type = PC_to_RDR_GetSlotStatus };
+	struct ccid_patience patience = { .timeout_ms = STATUS_MS, .ceiling_ms = STATUS_MS };
+	struct io *io = device->ios[slot];
+	enum ccid_result result = CCID_OK;
+	struct ccid_answer answer;
+	uint32_t events;
+	bool present;
+	bool ask;
+
+	pthread_mutex_lock(&device->lock);
+	ask = presence_must_ask(&io->presence, notify_works(device));
+	events = io->presence.events;
+	if (device->gone)
+		result = CCID_GONE;
+	pthread_mutex_unlock(&device->lock);
+	if (ask && result == CCID_OK) {
+		patience.end = deadline_in_ms(2 * STATUS_MS);
+		result = device_exchange(device, slot, &command, &patience, false, &answer);
+	}
+	if (result != CCID_OK && result != CCID_REFUSED)
+		return result;
+	pthread_mutex_lock(&device->lock);
+	/* Refused is no failure here: many readers tell an empty slot so. */
+	if (ask)
+		presence_status(&io->presence, ccid_icc(&answer), events);
+	present = presence_tell(&io->presence);
+	pthread_mutex_unlock(&device->lock);
+	return present ? CCID_OK : CCID_ABSENT;
+}
+
+/* A halted interrupt pipe is repaired by the thread that waits for it. */
+static void repair(struct device *device)
+{
+	bool halted;
+
+	pthread_mutex_lock(&device->lock);
+	halted = device->event_halted && device->event_errors < MAX_ERRORS && !device->gone;
+	pthread_mutex_unlock(&device->lock);
+	if (!halted)
+		return;
+	port_clear_halt(device->port, device->event.endpoint);
+	pthread_mutex_lock(&device->lock);
+	device->event_halted = false;
+	listen(device);
+	pthread_mutex_unlock(&device->lock);
+}
+
+enum ccid_result device_poll(struct device *device, unsigned slot, int timeout_ms)
+{
+	struct io *io = device->ios[slot];
+	int64_t deadline = deadline_in_ms(timeout_ms);
+	enum ccid_result result = CCID_OK;
+
+	repair(device);
+	pthread_mutex_lock(&device->lock);
+	if (!notify_works(device))
+		deadline = deadline_min(deadline, deadline_in_ms(POLLED_MS));
+	while (!device->gone && !io->stop && io->presence.events == io->presence.seen &&
+		!device->event_halted)
+		if (deadline_cond_wait(&device->changed, &device->lock, deadline) != 0)
+			break;
+	io->stop = false;
+	if (device->gone)
+		result = CCID_GONE;
+	pthread_mutex_unlock(&device->lock);
+	return result;
+}
+
+void device_stop_poll(struct device *device, unsigned slot)
+{
+	pthread_mutex_lock(&device->lock);
+	device->ios[slot]->stop = true;
+	pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "options.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+enum {
+	MAX_PLIST = 1 << 20,
+	DEFAULT_CEILING_S = 60,
+	DEFAULT_TOTAL_S = 15 * 60,
+	MAX_SECONDS = 24 * 60 * 60,
+};
+
+static struct options options = {
+	.ceiling_ms = DEFAULT_CEILING_S * 1000,
+	.total_ms = DEFAULT_TOTAL_S * 1000,
+};
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+unsigned long options_number(const char *text, const char *key, unsigned long fallback)
+{
+	static const char open[] = "<string>";
+	char tag[64];
+	const char *at;
+	const char *next;
+	char *end;
+	unsigned long value;
+
+	snprintf(tag, sizeof(tag), "<key>%s</key>", key);
+	at = strstr(text, tag);
+	if (!at)
+		return fallback;
+	at += strlen(tag);
+	next = strstr(at, "<key>");
+	at = strstr(at, open);
+	if (!at || (next && at > next))
+		return fallback;
+	at += strlen(open);
+	value = strtoul(at, &end, 0);
+	return end == at ? fallback : value;
+}
+
+static int64_t seconds(const char *text, const char *key, unsigned long fallback)
+{
+	unsigned long value = options_number(text, key, fallback);
+
+	if (value == 0 || value > MAX_SECONDS) {
+		log_line(LOG_ERROR, "Info.plist: %s must be 1 to %d; %lu is used", key, MAX_SECONDS,
+			fallback);
+		value = fallback;
+	}
+	return (int64_t)value * 1000;
+}
+
+/* The bundle's Info.plist, ended by a zero; NULL: none. */
+static char *read_plist(void)
+{
+	char path[4096];
+	char *slash;
+	char *text;
+	Dl_info self;
+	FILE *file;
+	size_t len;
+
+	if (dladdr(&options, &self) == 0 || !self.dli_fname ||
+		strlen(self.dli_fname) + sizeof("/../Info.plist") > sizeof(path))
+		return NULL;
+	strcpy(path, self.dli_fname);
+	slash = strrchr(path, '/');
+	strcpy(slash ? slash : path, slash ? "/../Info.plist" : "../Info.plist");
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	text = malloc(MAX_PLIST + 1);
+	len = text ? fread(text, 1, MAX_PLIST, file) : 0;
+	if (text)
+		text[len] = '\0';
+	fclose(file);
+	return text;
+}
+
+static void load(void)
+{
+	const char *kinds = getenv("LIBCCID_ifdLogLevel");
+	char *text = read_plist();
+
+	if (text) {
+		log_set_kinds((unsigned)options_number(text, "ifdLogLevel", LOG_ERROR | LOG_INFO));
+		options.driver = (unsigned)options_number(text, "ifdDriverOptions", 0);
+		options.ceiling_ms = seconds(text, "ifdExchangeSeconds", DEFAULT_CEILING_S);
+		options.total_ms = seconds(text, "ifdTotalSeconds", DEFAULT_TOTAL_S);
+		free(text);
+	}
+	if (kinds)
+		log_set_kinds((unsigned)strtoul(kinds, NULL, 0));
+}
+
+const struct options *options_get(void)
+{
+	pthread_once(&once, load);
+	return &options;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The bulk pipes: commands out, answers in, each brought to the slot that waits for it. */
+#include "device_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "deadline.h"
+#include "log.h"
+
+enum {
+	MAX_EMPTIES = 1000,     /* empty bulk-IN transfers in a row that are asked again */
+	REST_MS = 2000,         /* for the rest of a message that came in parts */
+	OUT_MS = 5000,          /* for a command to be taken, once its answer is there */
+	RECOVER_MS = 3000,      /* for recovery after a failure */
+	RECOVER_ABORT_MS = 800, /* after an abort, whose caller waits for it */
+};
+
+static void on_in(struct port_transfer *transfer);
+static void on_out(struct port_transfer *transfer);
+
+static size_t round_up(size_t n, size_t unit)
+{
+	return (n + unit - 1) / unit * unit;
+}
+
+static size_t answer_room(const struct device *device)
+{
+	/* One packet more, so that the rest of a split message always has whole packets' room. */
+	return round_up(device->interface.ccid.max_message, device->interface.bulk_in_packet) +
+	       device->interface.bulk_in_packet;
+}
+
+struct io *io_new(struct device *device, unsigned slot)
+{
+	struct io *io = calloc(1, sizeof(*io));
+
+	if (!io)
+		return NULL;
+	io->device = device;
+	io->slot = slot;
+	deadline_cond_init(&io->cond);
+	io->out_bytes = malloc(CCID_MAX_MESSAGE);
+	io->answer_bytes = malloc(answer_room(device));
+	if (!io->out_bytes || !io->answer_bytes) {
+		io_free(io);
+		return NULL;
+	}
+	io->out.endpoint = device->interface.bulk_out;
+	io->out.buffer = io->out_bytes;
+	io->out.done = on_out;
+	io->out.owner = io;
+	return io;
+}
+
+void io_free(struct io *io)
+{
+	if (!io)
+		return;
+	port_release(io->device->port, &io->out);
+	pthread_cond_destroy(&io->cond);
+	free(io->out_bytes);
+	free(io->answer_bytes);
+	free(io);
+}
+
+bool pipe_init(struct device *device)
+{
+	device->in_room = answer_room(device);
+	device->in_bytes = malloc(device->in_room);
+	device->in.endpoint = device->interface.bulk_in;
+	device->in.done = on_in;
+	device->in.owner = device;
+	return device->in_bytes != NULL;
+}
+
+void pipe_fini(struct device *device)
+{
+	port_cancel(device->port, &device->in);
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		if (device->ios[i])
+			port_cancel(device->port, &device->ios[i]->out);
+	port_release(device->port, &device->in);
+	free(device->in_bytes);
+	device->in_bytes = NULL;
+}
+
+void pipe_listen(struct device *device)
+{
+	size_t packet = device->interface.bulk_in_packet;
+
+	if (device->in_pending || device->repairing || device->waiting == 0 || device->gone ||
+		device->closing)
+		return;
+	device->in.buffer = device->in_bytes + device->in_len;
+	device->in.length = (device->in_room - device->in_len) / packet * packet;
+	device->in_pending = true;
+	if (!port_submit(device->port, &device->in)) {
+		device->in_pending = false;
+		device_lost(device);
+	}
+}
+
+/* Ends an exchange's wait, one way or another. */
+static void settle(struct io *io, enum io_state state)
+{
+	if (io->state == IO_WAITING)
+		io->device->waiting--;
+	io->state = state;
+	pthread_cond_broadcast(&io->cond);
+}
+
+static struct io *waiting_io(struct device *device, const struct ccid_answer *answer)
+{
+	struct io *io;
+
+	if (answer->slot >= device->interface.ccid.slots)
+		return NULL;
+	io = device->ios[answer->slot];
+	if (!io || io->state != IO_WAITING || io->seq != answer->seq)
+		return NULL;
+	return io;
+}
+
+/* The reader asks for time: bError times the usual, which is at least once (CCID 1.1 §6.2.6). */
+static void extend(struct io *io, uint8_t factor)
+{
+	int64_t gain = io->patience.timeout_ms * (factor ? factor : 1);
+
+	if (gain > io->patience.ceiling_ms)
+		gain = io->patience.ceiling_ms;
+	io->deadline = deadline_min(deadline_in_ms(gain), io->patience.end);
+}
+
+/* A whole message, or one that can never be whole. */
+static void deliver(struct device *device, enum ccid_decoded how, struct ccid_answer *answer)
+{
+	struct io *io = waiting_io(device, answer);
+	uint8_t *swap;
+
+	if (!io) {
+		log_line(LOG_INFO,
+			"device %s: answer %02X to an earlier command (slot %u, bSeq %u) dropped",
+			device->name, answer->type, answer->slot, answer->seq);
+		return;
+	}
+	if (io->type == PC_to_RDR_Abort && answer->type != RDR_to_PC_SlotStatus) {
+		log_line(LOG_INFO, "device %s: answer %02X to the aborted command dropped",
+			device->name, answer->type);
+		return;
+	}
+	if (how == CCID_COMPLETE && ccid_command_status(answer) == CCID_COMMAND_TIME_EXTENSION) {
+		extend(io, answer->bError);
+		return;
+	}
+	if (how != CCID_COMPLETE || !ccid_answers(io->type, answer)) {
+		log_line(LOG_ERROR, "device %s: malformed answer %02X to command %02X",
+			device->name, answer->type, io->type);
+		settle(io, IO_FAILED);
+		return;
+	}
+	if (presence_answer(&io->presence, ccid_icc(answer), notify_works(device)))
+		pthread_cond_broadcast(&device->changed);
+	/* The bytes go to the slot by exchanging buffers. */
+	swap = io->answer_bytes;
+	io->answer_bytes = device->in_bytes;
+	device->in_bytes = swap;
+	io->answer = *answer;
+	settle(io, IO_ANSWERED);
+}
+
+/* With bytes in the buffer. False: the message goes on in the next transfer. */
+static bool take(struct device *device)
+{
+	struct ccid_answer answer;
+	enum ccid_decoded how = ccid_get_answer(
+		device->in_bytes, device->in_len, device->interface.ccid.max_message, &answer);
+	struct io *io;
+
+	if (how == CCID_INCOMPLETE) {
+		io = waiting_io(device, &answer);
+		if (io) {
+			io->deadline = deadline_min(io->deadline, deadline_in_ms(REST_MS));
+			pthread_cond_broadcast(&io->cond);
+		}
+		return io == NULL;
+	}
+	if (how == CCID_TOO_SHORT)
+		log_line(LOG_ERROR, "device %s: answer of %zu bytes dropped", device->name,
+			device->in_len);
+	else
+		deliver(device, how, &answer);
+	return true;
+}
+
+static void fail_all(struct device *device)
+{
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		if (device->ios[i] && device->ios[i]->state == IO_WAITING)
+			settle(device->ios[i], IO_FAILED);
+}
+
+static void on_in(struct port_transfer *transfer)
+{
+	struct device *device = transfer->owner;
+
+	pthread_mutex_lock(&device->lock);
+	device->in_pending = false;
+	switch (transfer->status) {
+	case PORT_OK:
+		device->in_len += transfer->actual;
+		if (transfer->actual > 0)
+			device->empties = 0;
+		else if (++device->empties > MAX_EMPTIES)
+			fail_all(device);
+		if (transfer->actual > 0 && take(device))
+			device->in_len = 0;
+		pipe_listen(device);
+		break;
+	case PORT_CANCELLED:
+		device->in_len = 0;
+		break;
+	case PORT_GONE:
+		device_lost(device);
+		break;
+	default:
+		log_line(LOG_ERROR, "device %s: bulk-IN: %s", device->name,
+			port_strstatus(transfer->status));
+		device->in_len = 0;
+		fail_all(device);
+	}
+	pthread_mutex_unlock(&device->lock);
+}
+
+static void on_out(struct port_transfer *transfer)
+{
+	struct io *io = transfer->owner;
+	struct device *device = io->device;
+
+	pthread_mutex_lock(&device->lock);
+	io->out_pending = false;
+	if (transfer->status == PORT_GONE) {
+		device_lost(device);
+	} else if (transfer->status != PORT_OK && io->state == IO_WAITING) {
+		log_line(LOG_ERROR, "device %s: bulk-OUT: %s", device->name,
+			port_strstatus(transfer->status));
+		settle(io, IO_FAILED);
+	}
+	/* A waiter that already has its answer waits for this too. */
+	pthread_cond_broadcast(&io->cond);
+	pthread_mutex_unlock(&device->lock);
+}
+
+uint8_t pipe_next_seq(struct device *device)
+{
+	uint8_t seq;
+
+	pthread_mutex_lock(&device->lock);
+	seq = device->seq++;
+	pthread_mutex_unlock(&device->lock);
+	return seq;
+}
+
+/* With the lock held, until the exchange has ended. */
+static enum ccid_result await(struct io *io, bool abortable)
+{
+	struct device *device = io->device;
+	int64_t out_deadline = 0;
+
+	for (;;) {
+		if (device->gone)
+			return CCID_GONE;
+		if (io->state == IO_FAILED)
+			return CCID_GARBLED;
+		if (io->state == IO_ANSWERED && !io->out_pending)
+			break;
+		if (abortable && io->aborting)
+			return CCID_ABORTED;
+		if (io->state == IO_ANSWERED && !out_deadline)
+			out_deadline = deadline_in_ms(OUT_MS);
+		if (out_deadline)
+			io->deadline = out_deadline;
+		if (deadline_now() >= io->deadline)
+			return out_deadline ? CCID_GARBLED : CCID_TIMEOUT;
+		deadline_cond_wait(&io->cond, &device->lock, io->deadline);
+	}
+	if (ccid_command_status(&io->answer) == CCID_COMMAND_OK)
+		return CCID_OK;
+	return CCID_REFUSED;
+}
+
+enum ccid_result pipe_exchange(
+	struct io *io, const struct ccid_command *command, uint8_t seq, bool abortable)
+{
+	struct device *device = io->device;
+	enum ccid_result result;
+	bool cancel;
+
+	ccid_put_header(io->out_bytes, command, (uint8_t)io->slot, seq);
+	if (command->len)
+		memcpy(io->out_bytes + CCID_MSG_abData, command->data, command->len);
+	io->out.length = CCID_MSG_HEADER_SIZE + command->len;
+	log_line(LOG_COMM, "device %s: slot %u -> %02X bSeq %u, %zu bytes", device->name, io->slot,
+		command->type, seq, command->len);
+
+	pthread_mutex_lock(&device->lock);
+	io->type = command->type;
+	io->seq = seq;
+	io->deadline = deadline_min(deadline_in_ms(io->patience.timeout_ms), io->patience.end);
+	io->state = IO_WAITING;
+	device->waiting++;
+	pipe_listen(device);
+	if (!device->gone) {
+		io->out_pending = true;
+		if (!port_submit(device->port, &io->out)) {
+			io->out_pending = false;
+			device_lost(device);
+		}
+	}
+	result = await(io, abortable);
+	settle(io, IO_IDLE);
+	cancel = io->out_pending;
+	pthread_mutex_unlock(&device->lock);
+	if (cancel)
+		port_cancel(device->port, &io->out);
+	if (result == CCID_OK || result == CCID_REFUSED)
+		log_line(LOG_COMM, "device %s: slot %u <- %02X bSeq %u, %zu bytes, %02X %02X",
+			device->name, io->slot, io->answer.type, seq, io->answer.len,
+			io->answer.bStatus, io->answer.bError);
+	return result;
+}
+
+/* Waits until one more exchange may run (bMaxCCIDBusySlots). */
+static enum ccid_result enter(struct io *io)
+{
+	struct device *device = io->device;
+	enum ccid_result result = CCID_OK;
+
+	pthread_mutex_lock(&device->lock);
+	for (;;) {
+		if (device->gone)
+			result = CCID_GONE;
+		else if (io->aborting)
+			result = CCID_ABORTED;
+		else if (device->busy < device->interface.ccid.busy_slots)
+			device->busy++;
+		else if (deadline_now() >= io->patience.end)
+			result = CCID_TIMEOUT;
+		else {
+			deadline_cond_wait(&device->changed, &device->lock, io->patience.end);
+			continue;
+		}
+		break;
+	}
+	pthread_mutex_unlock(&device->lock);
+	return result;
+}
+
+static void leave(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->busy--;
+	/* Only slots beyond the busy ones wait here; with enough of them nobody does. */
+	if (device->interface.ccid.busy_slots < device->interface.ccid.slots)
+		pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}
+
+enum ccid_result device_exchange(struct device *device, unsigned slot,
+	const struct ccid_command *command, const struct ccid_patience *patience, bool secret,
+	struct ccid_answer *answer)
+{
+	struct io *io = device->ios[slot];
+	enum ccid_result result;
+	uint8_t seq;
+
+	if (command->len > CCID_MAX_MESSAGE - CCID_MSG_HEADER_SIZE)
+		return CCID_LIMIT;
+	if (io->secret)
+		explicit_bzero(io->answer_bytes, device->in_room);
+	io->secret = secret;
+	io->patience = *patience;
+	result = enter(io);
+	if (result != CCID_OK)
+		return result;
+	if (io->dirty) {
+		recover(io, io->seq, RECOVER_MS);
+		io->patience = *patience;
+	}
+	seq = pipe_next_seq(device);
+	result = pipe_exchange(io, command, seq, true);
+	if (secret)
+		explicit_bzero(io->out_bytes, CCID_MSG_HEADER_SIZE + command->len);
+	*answer = io->answer;
+	if (result == CCID_TIMEOUT || result == CCID_GARBLED)
+		recover(io, seq, RECOVER_MS);
+	else if (result == CCID_ABORTED)
+		recover(io, seq, RECOVER_ABORT_MS);
+	leave(device);
+	return result;
+}

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "port_libusb.h"
+
+#include <libusb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "spec/usb.h"
+
+struct usb_port {
+	struct port port;
+	char name[512];
+	libusb_device_handle *handle;
+	uint8_t device_descriptor[USB_DEVICE_SIZE];
+	uint8_t *configuration;
+	bool claimed;
+	uint8_t interface;
+};
+
+/* One context and one event thread for all ports, while there is any. */
+static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
+static libusb_context *context;
+static unsigned users;
+static pthread_t thread;
+static atomic_bool stop;
+
+/* A transfer and its end, which port_cancel() waits for. */
+struct usb_transfer {
+	struct libusb_transfer *transfer;
+	struct port_transfer *of;
+	pthread_mutex_t lock;
+	pthread_cond_t idle;
+	bool pending;
+	bool running; /* done() is being called */
+};
+
+static struct usb_port *of(struct port *port)
+{
+	return (struct usb_port *)port;
+}
+
+static void *events(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&stop))
+		libusb_handle_events_completed(context, NULL);
+	return NULL;
+}
+
+/* False after one error line. */
+static bool shared_get(void)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&shared_lock);
+	if (users == 0) {
+		atomic_store(&stop, false);
+		ok = libusb_init(&context) == 0;
+		if (ok && pthread_create(&thread, NULL, events, NULL) != 0) {
+			libusb_exit(context);
+			ok = false;
+		}
+	}
+	if (ok)
+		users++;
+	else
+		log_line(LOG_ERROR, "libusb can't be started");
+	pthread_mutex_unlock(&shared_lock);
+	return ok;
+}
+
+static void shared_put(void)
+{
+	pthread_mutex_lock(&shared_lock);
+	if (--users == 0) {
+		atomic_store(&stop, true);
+		libusb_interrupt_event_handler(context);
+		pthread_join(thread, NULL);
+		libusb_exit(context);
+	}
+	pthread_mutex_unlock(&shared_lock);
+}
+
+bool libusb_parse(const char *name, struct libusb_address *address)
+{
+	unsigned vid;
+	unsigned pid;
+	int used = 0;
+	int last = 0;
+	const char *rest;
+
+	*address = (struct libusb_address){ .bus = -1, .device = -1, .interface = -1 };
+	if (sscanf(name, LIBUSB_PREFIX "%4x/%4x%n", &vid, &pid, &used) != 2)
+		return false;
+	address->vid = (uint16_t)vid;
+	address->pid = (uint16_t)pid;
+	rest = name + used;
+	if (*rest == '\0')
+		return true;
+	if (sscanf(rest, ":libudev:%3d:/dev/bus/usb/%3d/%3d%n", &address->interface, &address->bus,
+		    &address->device, &last) == 3)
+		return rest[last] == '\0';
+	if (sscanf(rest, ":libusb-1.0:%3d:%3d:%3d%n", &address->bus, &address->device,
+		    &address->interface, &last) == 3)
+		return rest[last] == '\0';
+	return false;
+}
+
+static enum port_status status_of(enum libusb_transfer_status status)
+{
+	switch (status) {
+	case LIBUSB_TRANSFER_COMPLETED:
+		return PORT_OK;
+	case LIBUSB_TRANSFER_CANCELLED:
+		return PORT_CANCELLED;
+	case LIBUSB_TRANSFER_STALL:
+		return PORT_STALL;
+	case LIBUSB_TRANSFER_OVERFLOW:
+		return PORT_OVERFLOW;
+	case LIBUSB_TRANSFER_NO_DEVICE:
+		return PORT_GONE;
+	default:
+		return PORT_ERROR;
+	}
+}
+
+static enum port_status status_of_error(int error)
+{
+	switch (error) {
+	case LIBUSB_SUCCESS:
+		return PORT_OK;
+	case LIBUSB_ERROR_NO_DEVICE:
+	case LIBUSB_ERROR_NOT_FOUND: /* after a reset: the device is to be enumerated anew */
+		return PORT_GONE;
+	case LIBUSB_ERROR_PIPE:
+		return PORT_STALL;
+	case LIBUSB_ERROR_TIMEOUT:
+		return PORT_TIMEOUT;
+	default:
+		return PORT_ERROR;
+	}
+}
+
+static void LIBUSB_CALL on_done(struct libusb_transfer *transfer)
+{
+	struct usb_transfer *mine = transfer->user_data;
+
+	mine->of->status = status_of(transfer->status);
+	mine->of->actual = transfer->actual_length > 0 ? (size_t)transfer->actual_length : 0;
+	/* No longer pending before done(), which may submit again. */
+	pthread_mutex_lock(&mine->lock);
+	mine->pending = false;
+	mine->running = true;
+	pthread_mutex_unlock(&mine->lock);
+	mine->of->done(mine->of);
+	pthread_mutex_lock(&mine->lock);
+	mine->running = false;
+	pthread_cond_broadcast(&mine->idle);
+	pthread_mutex_unlock(&mine->lock);
+}
+
+static struct usb_transfer *prepare(struct port_transfer *transfer)
+{
+	struct usb_transfer *mine = transfer->of_port;
+
+	if (mine)
+		return mine;
+	mine = calloc(1, sizeof(*mine));
+	if (!mine)
+		return NULL;
+	mine->transfer = libusb_alloc_transfer(0);
+	if (!mine->transfer) {
+		free(mine);
+		return NULL;
+	}
+	mine->of = transfer;
+	pthread_mutex_init(&mine->lock, NULL);
+	pthread_cond_init(&mine->idle, NULL);
+	transfer->of_port = mine;
+	return mine;
+}
+
+static bool usb_submit(struct port *port, struct port_transfer *transfer)
+{
+	struct usb_transfer *mine = prepare(transfer);
+	struct usb_port *u = of(port);
+	bool ok;
+
+	if (!mine)
+		return false;
+	transfer->actual = 0;
+	if (transfer->endpoint == 0)
+		libusb_fill_control_transfer(
+			mine->transfer, u->handle, transfer->buffer, on_done, mine, 0);
+	else
+		libusb_fill_bulk_transfer(mine->transfer, u->handle, transfer->endpoint,
+			transfer->buffer, (int)transfer->length, on_done, mine, 0);
+	pthread_mutex_lock(&mine->lock);
+	mine->pending = true;
+	pthread_mutex_unlock(&mine->lock);
+	ok = libusb_submit_transfer(mine->transfer) == 0;
+	if (!ok) {
+		pthread_mutex_lock(&mine->lock);
+		mine->pending = false;
+		pthread_mutex_unlock(&mine->lock);
+	}
+	return ok;
+}
+
+/* With the transfer's lock held: until it is neither pending nor in done(). */
+static void wait_idle(struct usb_transfer *mine)
+{
+	while (mine->pending || mine->running)
+		pthread_cond_wait(&mine->idle, &mine->lock);
+}
+
+static void usb_cancel(struct port *port, struct port_transfer *transfer)
+{
+	struct usb_transfer *mine = transfer->of_port;
+
+	(void)port;
+	if (!mine)
+		return;
+	pthread_mutex_lock(&mine->lock);
+	if (mine->pending) {
+		pthread_mutex_unlock(&mine->lock);
+		/* Refused only when the transfer has just ended. */
+		(void)libusb_cancel_transfer(mine->transfer);
+		pthread_mutex_lock(&mine->lock);
+	}
+	wait_idle(mine);
+	pthread_mutex_unlock(&mine->lock);
+}
+
+static void usb_release(struct port *port, struct port_transfer *transfer)
+{
+	struct usb_transfer *mine = transfer->of_port;
+
+	(void)port;
+	pthread_mutex_lock(&mine->lock);
+	wait_idle(mine);
+	pthread_mutex_unlock(&mine->lock);
+	libusb_free_transfer(mine->transfer);
+	pthread_mutex_destroy(&mine->lock);
+	pthread_cond_destroy(&mine->idle);
+	free(mine);
+}
+
+static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t alternate)
+{
+	struct usb_port *u = of(port);
+	int err;
+
+	(void)libusb_set_auto_detach_kernel_driver(u->handle, 1);
+	err = libusb_claim_interface(u->handle, interface);
+	if (err == LIBUSB_ERROR_BUSY)
+		log_line(LOG_ERROR, "device %s: interface %u is in use by another program", u->name,
+			interface);
+	else if (err)
+		log_line(LOG_ERROR, "device %s: can't claim interface %u: %s", u->name, interface,
+			libusb_strerror(err));
+	if (err)
+		return status_of_error(err);
+	u->claimed = true;
+	u->interface = interface;
+	if (alternate == 0)
+		return PORT_OK;
+	return status_of_error(libusb_set_interface_alt_setting(u->handle, interface, alternate));
+}
+
+static enum port_status usb_clear_halt(struct port *port, uint8_t endpoint)
+{
+	return status_of_error(libusb_clear_halt(of(port)->handle, endpoint));
+}
+
+static enum port_status usb_reset(struct port *port)
+{
+	return status_of_error(libusb_reset_device(of(port)->handle));
+}
+
+static void usb_close(struct port *port)
+{
+	struct usb_port *u = of(port);
+
+	if (u->claimed)
+		libusb_release_interface(u->handle, u->interface);
+	if (u->handle)
+		libusb_close(u->handle);
+	free(u->configuration);
+	free(u);
+	shared_put();
+}
+
+static const struct port_ops ops = {
+	.close = usb_close,
+	.claim = usb_claim,
+	.submit = usb_submit,
+	.cancel = usb_cancel,
+	.release = usb_release,
+	.clear_halt = usb_clear_halt,
+	.reset = usb_reset,
+};
+
+static bool matches(libusb_device *device, const struct libusb_address *address)
+{
+	struct libusb_device_descriptor descriptor;
+
+	if (address->bus >= 0 && (libusb_get_bus_number(device) != address->bus ||
+					 libusb_get_device_address(device) != address->device))
+		return false;
+	return libusb_get_device_descriptor(device, &descriptor) == 0 &&
+	       descriptor.idVendor == address->vid && descriptor.idProduct == address->pid;
+}
+
+/* Opens the first device that matches and lets itself be opened. NULL, or what went wrong. */
+static const char *open_device(struct usb_port *u, const struct libusb_address *address)
+{
+	const char *why = "no such device";
+	libusb_device **list;
+	ssize_t count = libusb_get_device_list(context, &list);
+	int err;
+
+	for (ssize_t i = 0; i < count && !u->handle; i++) {
+		if (!matches(list[i], address))
+			continue;
+		err = libusb_open(list[i], &u->handle);
+		if (err == LIBUSB_ERROR_ACCESS)
+			why = "no permission to open it; is the udev rule for card readers "
+			      "installed?";
+		else if (err)
+			why = libusb_strerror(err);
+	}
+	if (count >= 0)
+		libusb_free_device_list(list, 1);
+	return u->handle ? NULL : why;
+}
+
+/* All descriptors as the kernel keeps them, without asking the device. */
+static size_t read_node(const struct usb_port *u, uint8_t *out, size_t size)
+{
+	char path[64];
+	size_t len;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", u->port.bus, u->port.address);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	len = fread(out, 1, size, file);
+	fclose(file);
+	return len;
+}
+
+/* NULL, or what went wrong. */
+static const char *read_descriptors(struct usb_port *u)
+{
+	enum {
+		ROOM = 65536
+	};
+	uint8_t *all = malloc(ROOM);
+	size_t len = all ? read_node(u, all, ROOM) : 0;
+	size_t at = USB_DEVICE_SIZE;
+	int active = 0;
+
+	if (len < USB_DEVICE_SIZE || libusb_get_configuration(u->handle, &active) != 0 || !active) {
+		free(all);
+		return "the device is not configured";
+	}
+	memcpy(u->device_descriptor, all, USB_DEVICE_SIZE);
+	u->configuration = all;
+	while (at + USB_CONFIG_SIZE <= len) {
+		size_t total = (size_t)(all[at + USB_CONFIG_wTotalLength] |
+					all[at + USB_CONFIG_wTotalLength + 1] << 8);
+
+		if (total < USB_CONFIG_SIZE || total > len - at)
+			break;
+		if (all[at + USB_CONFIG_bConfigurationValue] == active) {
+			u->port.device = u->device_descriptor;
+			u->port.configuration = all + at;
+			u->port.configuration_len = total;
+			return NULL;
+		}
+		at += total;
+	}
+	return "malformed configuration descriptor";
+}
+
+struct port *port_libusb_open(const char *name)
+{
+	struct libusb_address address;
+	struct usb_port *u;
+	const char *why;
+
+	if (!libusb_parse(name, &address)) {
+		log_line(LOG_ERROR,
+			"device %s: expected usb:VVVV/PPPP[:libudev:I:/dev/bus/usb/B/D]", name);
+		return NULL;
+	}
+	u = calloc(1, sizeof(*u));
+	if (!u)
+		return NULL;
+	if (!shared_get()) {
+		free(u);
+		return NULL;
+	}
+	u->port.ops = &ops;
+	u->port.interface = address.interface;
+	strncpy(u->name, name, sizeof(u->name) - 1);
+	why = open_device(u, &address);
+	if (!why) {
+		u->port.bus = libusb_get_bus_number(libusb_get_device(u->handle));
+		u->port.address = libusb_get_device_address(libusb_get_device(u->handle));
+		why = read_descriptors(u);
+	}
+	if (!why)
+		return &u->port;
+	log_line(LOG_ERROR, "device %s: %s", name, why);
+	usb_close(&u->port);
+	return NULL;
+}
