@@ -647,6 +647,7 @@ START_TEST(test_storms)
 {
 	unsigned total = 0;
 
+	teardown();
 	for (uint64_t from = 1; from <= STORMS; from++) {
 		seed = from * UINT64_C(0x9E3779B97F4A7C15);
 		setup();
@@ -660,7 +661,6 @@ START_TEST(test_storms)
 	}
 	ck_assert_uint_gt(total, STORMS);
 	ck_assert_uint_gt(overlaps, 0);
-	inventory = inventory_new(&table);
 }
 END_TEST
 
