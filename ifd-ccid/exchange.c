@@ -47,6 +47,20 @@ int64_t exchange_t1_ms(const struct slot *slot, unsigned wtx, size_t len)
 	return bounded(atr_t1_us(&slot->atr, &slot->rate, wtx, len, T1_MAX_BLOCK));
 }
 
+/*
+ * No TPDU holds a case 4 command. Who sends one wants its data, so it is fetched; whoever sends case
+ * 3 gets to see 61xx, as hosts have always shown it to applications.
+ */
+static enum t0_mode t0_mode(
+	const struct exchange_carrier *carrier, const uint8_t *command, size_t len)
+{
+	struct apdu apdu;
+
+	if (carrier->mapped_t0 || (apdu_parse(command, len, &apdu) && apdu.kind == APDU_CASE_4S))
+		return T0_MAPPED;
+	return T0_TRANSPARENT;
+}
+
 enum ccid_result exchange_by_t0(struct slot *slot, const struct exchange_carrier *carrier,
 	const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len)
 {
@@ -56,8 +70,8 @@ enum ccid_result exchange_by_t0(struct slot *slot, const struct exchange_carrier
 	struct t0_apdu mapper;
 	size_t n;
 
-	step = t0_apdu_begin(&mapper, carrier->mapped_t0 ? T0_MAPPED : T0_TRANSPARENT, command, len,
-		response, *rsp_len);
+	step = t0_apdu_begin(
+		&mapper, t0_mode(carrier, command, len), command, len, response, *rsp_len);
 	while (step.action == T0_APDU_SEND) {
 		n = sizeof(answer);
 		result = carrier->tpdu(slot, step.tpdu, step.len, step.max_answer, answer, &n);
