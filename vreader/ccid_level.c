@@ -216,8 +216,8 @@ static void t0_level(struct slot *slot, const struct ccid_message *msg, int64_t 
 	memcpy(t0->tpdu, msg->data, msg->len);
 	/* A TPDU of 4 bytes gets its P3 = 0 from the reader (CCID 1.1 §3.2.1). */
 	t0->tpdu_len = msg->len == 4 ? 5 : msg->len;
-	if (msg->len == 5)
-		t0->expect = msg->data[4] ? msg->data[4] : 256;
+	if (t0->tpdu_len == 5)
+		t0->expect = t0->tpdu[4] ? t0->tpdu[4] : 256;
 	slot->rx_len = 0;
 	job_start(slot, msg, t0_receive, now);
 	t0_send_data(slot, 5);

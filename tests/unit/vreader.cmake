@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: BSD-3-Clause
+cardwire_unit_test(vreader_card vreader_core)
+cardwire_unit_test(vreader_usb vreader_core)
