@@ -7,7 +7,7 @@ static void gone(struct presence *presence)
 {
 	presence->state = PRESENCE_ABSENT;
 	presence->powered = false;
-	presence->replaced = false;
+	presence->owed = presence->told;
 	presence->events++;
 }
 
@@ -56,7 +56,7 @@ bool presence_answer(struct presence *presence, uint8_t icc, bool events_work)
 	presence->state = PRESENCE_PRESENT;
 	if (icc == CCID_ICC_INACTIVE && presence->powered) {
 		presence->powered = false;
-		presence->replaced = true;
+		presence->owed = presence->told;
 		presence->events++;
 		return true;
 	}
@@ -82,11 +82,12 @@ bool presence_must_ask(const struct presence *presence, bool events_work)
 bool presence_tell(struct presence *presence)
 {
 	presence->seen = presence->events;
-	if (presence->replaced && presence->state == PRESENCE_PRESENT) {
-		presence->replaced = false;
+	presence->told = presence->state == PRESENCE_PRESENT;
+	if (presence->told && presence->owed) {
 		/* The next look finds the new card at once. */
+		presence->told = false;
 		presence->events++;
-		return false;
 	}
-	return presence->state == PRESENCE_PRESENT;
+	presence->owed = false;
+	return presence->told;
 }

@@ -21,7 +21,8 @@ struct presence {
 	enum presence_state state;
 	bool powered;    /* we activated this card, and nothing has told otherwise */
 	bool doubtful;   /* contradicting news: the reader must be asked */
-	bool replaced;   /* the card is another than before, and the host has not been told */
+	bool told;       /* the host was last told that a card is present */
+	bool owed;       /* that card has left since, and the host has not been told */
 	uint32_t events; /* changes so far */
 	uint32_t seen;   /* of these, those the host has been told of */
 };
@@ -44,7 +45,7 @@ void presence_status(struct presence *presence, uint8_t icc, uint32_t events);
 /* True when the reader must be asked before presence_tell(). */
 bool presence_must_ask(const struct presence *presence, bool events_work);
 
-/* What the host is told; a replaced card is told as absent once. */
+/* What the host is told. A card that was replaced between two looks is told as absent once. */
 bool presence_tell(struct presence *presence);
 
 #endif
