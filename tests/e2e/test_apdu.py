@@ -27,6 +27,13 @@ class Exchanges:
     def exchange(self, command):
         return harness.exchange(self.client, self.handle, command)
 
+    def exchange_both_ways(self, command, le):
+        """A command with data that has an answer. A T=0 command has no room for Le (ISO 7816-3
+        §12.2.4): at TPDU level it is the application that leaves it out."""
+        if (self.profile, self.protocol) == ("tpdu", "t0"):
+            le = ""
+        return self.exchange(command + le)
+
     def test_protocol_in_use(self):
         number = {"t0": winscard.PROTOCOL_T0, "t1": winscard.PROTOCOL_T1}[self.protocol]
         self.assertEqual(self.client.status(self.handle)["protocol"], number)
@@ -49,11 +56,11 @@ class Exchanges:
         choose = random.Random(1)
         for length in (1, 2, 31, 32, 33, 58, 59, 63, 64, 127, 128, 249, 250, 253, 254, 255):
             data = choose.randbytes(length).hex()
-            answer = self.exchange(f"80EC0000{length:02X}{data}00")
+            answer = self.exchange_both_ways(f"80EC0000{length:02X}{data}", "00")
             self.assertEqual(answer, data + "9000", length)
 
     def test_a_card_that_asks_for_time(self):
-        self.assertEqual(self.exchange("80EE09C4015A00"), "5a9000")
+        self.assertEqual(self.exchange_both_ways("80EE09C4015A", "00"), "5a9000")
 
 
 class ExtendedExchanges(Exchanges):

@@ -18,7 +18,7 @@ class Foreign(harness.CardwireTest):
     def check(self, daemon, library, reader):
         client = Client(self, daemon, library)
         context = client.establish()
-        self.assertEqual(client.list_readers(context), [reader])
+        self.assertIn(reader, client.list_readers(context))
         _, atr = client.wait_state(context, reader, winscard.STATE_PRESENT)
         handle = client.connect(context, reader)["handle"]
         self.assertEqual(client.transmit(handle, SELECT_MF), "9000")
