@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: BSD-3-Clause
 cardwire_unit_test(vreader_card vreader_core)
 cardwire_unit_test(vreader_usb vreader_core)
+cardwire_unit_test(vreader_server vreader_core)

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A hostile CCID host. The first byte chooses profile and card; then each message is a length byte
+ * and that many bytes of a bulk-OUT transfer, whose dwLength is made right when the length byte is
+ * even. Time runs as fast as the reader wants.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vreader/bytes.h"
+#include "vreader/ccid_device.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void on_bulk_in(void *ctx, const uint8_t *msg, size_t len)
+{
+	struct ccid_device *const *dev = ctx;
+
+	(void)dev;
+	if (len < CCID_MSG_HEADER_SIZE ||
+		get_le32(msg + CCID_MSG_dwLength) != len - CCID_MSG_HEADER_SIZE)
+		abort();
+}
+
+static void on_notify(void *ctx)
+{
+	struct ccid_device *const *dev = ctx;
+	uint8_t packet[PROFILE_INTERRUPT_PACKET];
+
+	if (*dev)
+		ccid_interrupt_in(*dev, packet, sizeof(packet));
+}
+
+static struct ccid_device *make(uint8_t choice, struct ccid_device **ctx)
+{
+	static const char *const profiles[] = { "extended", "short", "tpdu", "character" };
+	struct card_options o = card_options_default;
+	struct profile p;
+
+	profile_builtin(profiles[choice & 3], &p);
+	p.interfaces[0].ccid[CCID_DESC_bMaxSlotIndex] = 1;
+	o.protocols = choice & 4 ? CARD_T0 : CARD_T0 | CARD_T1;
+	o.crc = choice & 8;
+	o.t0_single = choice & 16;
+	if (choice & 32)
+		o.protocols = CARD_T1;
+	*ctx = ccid_new(&p.interfaces[0],
+		(struct ccid_host){ .bulk_in = on_bulk_in, .notify = on_notify, .ctx = ctx });
+	if (!*ctx || !ccid_insert(*ctx, 0, card_new(&o, iso_card_new())))
+		abort();
+	return *ctx;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct ccid_device *ctx = NULL, *dev;
+	uint8_t msg[256];
+	int64_t now = 0;
+
+	if (size == 0)
+		return 0;
+	dev = make(data[0], &ctx);
+	data++;
+	size--;
+	while (size) {
+		size_t n = data[0];
+
+		data++;
+		size--;
+		if (n > size)
+			n = size;
+		memcpy(msg, data, n);
+		data += n;
+		size -= n;
+		if (n >= CCID_MSG_HEADER_SIZE && n % 2 == 0)
+			put_le32(msg + CCID_MSG_dwLength, (uint32_t)(n - CCID_MSG_HEADER_SIZE));
+		ccid_bulk_out(dev, msg, n, n % 64 != 0, now);
+		/* Odd ends leave the command running, for aborts and busy slots. */
+		for (int i = 0; n % 3 && i < 200 && ccid_deadline(dev) != CCID_NO_DEADLINE; i++) {
+			now = ccid_deadline(dev);
+			ccid_run(dev, now);
+		}
+	}
+	ccid_remove(dev, 0);
+	ccid_free(dev);
+	return 0;
+}
