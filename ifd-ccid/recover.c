@@ -45,7 +45,7 @@ static bool try_abort(struct io *io, uint8_t seq, int64_t end)
 		CCID_REQ_ABORT };
 	enum ccid_result result;
 
-	put_le16(setup + USB_SETUP_wValue, (uint16_t)(seq << 8 | io->slot));
+	put_le16(setup + USB_SETUP_wValue, (uint16_t)((unsigned int)seq << 8 | io->slot));
 	put_le16(setup + USB_SETUP_wIndex, device->interface.bInterfaceNumber);
 	if (port_control(device->port, setup, NULL, NULL, step_end(end)) != PORT_OK)
 		return false;
