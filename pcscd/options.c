@@ -92,7 +92,7 @@ static const char usage_text[] =
 	"      --lease S                 a silent transaction ends after S seconds if others\n"
 	"                                wait (5; 0: never)\n"
 	"      --disable-polkit          don't ask polkit\n"
-	"      --allow uid:N|gid:N|USER|@GROUP  without polkit only these may use readers\n"
+	"      --allow uid:N|gid:N|USER|@GROUP  these may use readers without polkit\n"
 	"\n"
 	"Log\n"
 	"  -d, --debug  -i, --info  -e, --error (default)  -C, --critical\n"

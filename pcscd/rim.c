@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "pcscd/access.h"
 #include "pcscd/bundle.h"
 #include "pcscd/clock.h"
 #include "pcscd/hotplug.h"
@@ -31,6 +32,7 @@ struct rim {
 	const struct options *options;
 	int signals;
 	struct mailbox *mailbox;
+	struct access *access;
 	struct bundles bundles;
 	struct name_rules names;
 	struct inventory *inventory;
@@ -80,6 +82,14 @@ static void on_idle(void *context, bool idle)
 	struct rim *rim = context;
 
 	mailbox_post(rim->mailbox, (struct mail){ .kind = idle ? MAIL_IDLE : MAIL_BUSY });
+}
+
+static enum access_verdict on_access(void *context, const struct peer *peer, int peer_fd,
+	enum access_action action, const char *reader, uint64_t ticket)
+{
+	struct rim *rim = context;
+
+	return access_check(rim->access, peer, peer_fd, action, reader, ticket);
 }
 
 /* A configured reader is known by what it is, not by its line: lines move when a file is edited. */
@@ -277,7 +287,8 @@ static bool open_rim(struct rim *rim)
 	rim->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	rim->mailbox = mailbox_new();
 	rim->inventory = inventory_new(&table);
-	if (rim->signals >= 0 && rim->mailbox && rim->inventory)
+	rim->access = access_open(rim->options, server_access_verdict);
+	if (rim->signals >= 0 && rim->mailbox && rim->inventory && rim->access)
 		return true;
 	log_line(PCSC_LOG_CRITICAL, "cannot start: %s", strerror(errno));
 	return false;
@@ -300,6 +311,7 @@ static bool start_server(struct rim *rim)
 	if (options->lease_ns >= 0)
 		config.lease_ns = options->lease_ns;
 	config.on_idle = on_idle;
+	config.access = on_access;
 	config.ctx = rim;
 	return server_start(&config) == 0;
 }
@@ -329,6 +341,7 @@ static bool stop_all(void)
 
 static void close_rim(struct rim *rim)
 {
+	access_close(rim->access);
 	hotplug_close(rim->hotplug);
 	inventory_free(rim->inventory);
 	mailbox_free(rim->mailbox);
