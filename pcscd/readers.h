@@ -2,12 +2,12 @@
 /*
  * The table of readers: which devices the daemon drives, under which names, with which Luns.
  *
- * A source of readers (configuration files, hotplug) says what should be there with readers_add() and readers_remove();
- * the table brings each device up and down by itself, each in a thread of its own, so that a slow
- * device delays nobody. What became of it is told through the callbacks. One device has one or
- * more slots; each slot is one reader to clients (see slot.h).
+ * A source of readers (configuration files, hotplug) says what should be there with readers_add()
+ * and readers_remove(); the table brings each device up and down by itself, each in a thread of its
+ * own, so that a slow device delays nobody. What became of it is told through the callbacks. One
+ * device has one or more slots; each slot is one reader to clients (see slot.h).
  *
- * Every function here may be called from any thread, except from within a callback where said.
+ * Every function here may be called from any thread.
  */
 #ifndef CARDWIRE_PCSCD_READERS_H
 #define CARDWIRE_PCSCD_READERS_H
@@ -63,12 +63,22 @@ enum readers_result readers_add(const struct reader_spec *spec, uint64_t *id);
  */
 void readers_remove(uint64_t id, bool unplugged);
 
+/* A driver said IFD_NO_SUCH_DEVICE: the device of that id is taken down. For slots. */
+void readers_no_device(uint64_t id);
+
 /*
  * Waits until each device added before the call is up or gone, or until the deadline (absolute
  * CLOCK_MONOTONIC, ns). Returns true if all are settled. For the start-up, so that "ready" means
  * that readers which come up quickly are there.
  */
 bool readers_settle(int64_t deadline);
+
+/*
+ * Until when (absolute ns) a client that asks for the list of readers should wait, because a
+ * device is being brought up; 0: not at all. EVENTS_SETTLED (events.h) tells when to ask again. A
+ * device that is slow to come up is waited for a moment only.
+ */
+int64_t readers_unsettled_until(void);
 
 /*
  * Takes all devices down: cards powered off, channels closed. Returns true when all are gone;

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "pcscd/peer.h"
 
 /* What may be asked of the access hook; the names are those of the polkit actions. */
 enum access_action {
@@ -24,13 +25,6 @@ enum access_verdict {
 	ACCESS_ALLOWED,
 	ACCESS_DENIED,
 	ACCESS_PENDING, /* the answer comes by server_access_verdict() */
-};
-
-/* Who is at the other end of a connection, from SO_PEERCRED when it was made. */
-struct peer {
-	pid_t pid;
-	uid_t uid;
-	gid_t gid;
 };
 
 struct server_config {
@@ -77,8 +71,16 @@ int server_start(const struct server_config *config);
  */
 int server_listen(int listen_fd, unsigned array_length);
 
+/* Asks the access hook on behalf of a session. For sessions. */
+struct session;
+enum access_verdict server_ask_access(
+	struct session *session, enum access_action action, const char *reader);
+
 /* The answer to an access hook's ACCESS_PENDING. A ticket whose connection is gone is ignored. */
 void server_access_verdict(uint64_t ticket, bool allowed);
+
+/* The configuration that server_start() was given. */
+const struct server_config *server_config(void);
 
 /* Number of open connections. */
 unsigned server_connections(void);
