@@ -105,8 +105,9 @@ static void deliver(
 		a->kept_at = a->kept_len = 0;
 }
 
+/* one_way: the exchange carried data to the card, so that T=0 cannot carry any back in it. */
 static void run(struct card_apdu *a, enum apdu_transport transport, const struct apdu_command *cmd,
-	struct card_response *rsp)
+	bool one_way, struct card_response *rsp)
 {
 	struct apdu_answer ans = { .data = a->kept };
 
@@ -118,8 +119,7 @@ static void run(struct card_apdu *a, enum apdu_transport transport, const struct
 		return;
 	a->kept_len = ans.len;
 	a->kept_sw = ans.sw;
-	/* T=0 cannot carry data both ways in one exchange, and an extended command came by ENVELOPE. */
-	if (ans.len && transport == APDU_OVER_T0 && cmd->ne && (cmd->nc || cmd->extended)) {
+	if (ans.len && transport == APDU_OVER_T0 && cmd->ne && one_way) {
 		answer_sw(rsp, sw_more(ans.len));
 		return;
 	}
@@ -153,7 +153,7 @@ static bool chain_link(struct card_apdu *a, struct apdu_command *cmd, struct car
 		a->chain_len = 0;
 		memcpy(a->chain_header, header, 4);
 	}
-	if (a->chain_len + cmd->nc > sizeof(a->chain)) {
+	if (cmd->nc > sizeof(a->chain) - a->chain_len) {
 		a->chaining = false;
 		answer_sw(rsp, SW_WRONG_LENGTH);
 		return false;
@@ -171,28 +171,43 @@ static bool chain_link(struct card_apdu *a, struct apdu_command *cmd, struct car
 	return true;
 }
 
-/* ENVELOPE carries a command in pieces; the one without data ends it (ISO 7816-3 §12.2.5). */
+enum {
+	ENVELOPE_FULL = 255,
+};
+
+/* Whether the pieces so far are the whole command. A host may end with an ENVELOPE without data, or
+ * not; without, the command is over when it has its Le, or when a piece is not full. */
+static bool envelope_complete(const struct card_apdu *a, size_t piece, struct apdu_command *inner)
+{
+	return apdu_parse(a->envelope, a->envelope_len, inner) &&
+	       (piece < ENVELOPE_FULL || inner->ne > 0);
+}
+
+/* ENVELOPE carries a command in pieces (ISO 7816-3 §12.2.5, ISO 7816-4 §11.8.1). */
 static void envelope(struct card_apdu *a, enum apdu_transport transport,
 	const struct apdu_command *cmd, struct card_response *rsp)
 {
-	struct apdu_command inner;
+	struct apdu_command inner = { .ins = INS_ENVELOPE };
 
+	if (cmd->nc > sizeof(a->envelope) - a->envelope_len) {
+		a->envelope_len = 0;
+		answer_sw(rsp, SW_WRONG_LENGTH);
+		return;
+	}
 	if (cmd->nc) {
-		if (a->envelope_len + cmd->nc > sizeof(a->envelope)) {
-			a->envelope_len = 0;
-			answer_sw(rsp, SW_WRONG_LENGTH);
-			return;
-		}
 		memcpy(a->envelope + a->envelope_len, cmd->data, cmd->nc);
 		a->envelope_len += cmd->nc;
+	}
+	if (!envelope_complete(a, cmd->nc, &inner) && (cmd->nc || a->envelope_len == 0)) {
+		/* The empty piece that ends a command which has run already changes nothing. */
 		answer_sw(rsp, SW_OK);
 		return;
 	}
-	if (!apdu_parse(a->envelope, a->envelope_len, &inner) || inner.ins == INS_ENVELOPE)
+	a->envelope_len = 0;
+	if (inner.ins == INS_ENVELOPE)
 		answer_sw(rsp, SW_WRONG_LENGTH);
 	else
-		run(a, transport, &inner, rsp);
-	a->envelope_len = 0;
+		run(a, transport, &inner, true, rsp);
 }
 
 void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
@@ -224,5 +239,5 @@ void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const
 	}
 	if ((cmd.cla & CLA_CHAINING || a->chaining) && !chain_link(a, &cmd, rsp))
 		return;
-	run(a, transport, &cmd, rsp);
+	run(a, transport, &cmd, cmd.nc > 0, rsp);
 }

@@ -208,24 +208,58 @@ START_TEST(test_response_chaining)
 }
 END_TEST
 
+/* An echo of n bytes in pieces of up to 255; returns the last SW. */
+static unsigned envelope_echo(struct peer *p, size_t n, bool with_le)
+{
+	static uint8_t inner[APDU_COMMAND_MAX];
+	size_t len = 7 + n + (with_le ? 2 : 0);
+
+	memset(inner, 0x5A, sizeof(inner));
+	memcpy(inner, "\x80\xEC\x00\x00\x00", 5);
+	inner[5] = (uint8_t)(n >> 8);
+	inner[6] = (uint8_t)n;
+	inner[7 + n] = inner[8 + n] = 0;
+	for (size_t at = 0; at < len;) {
+		uint8_t tpdu[5 + 255] = { 0x00, 0xC2 };
+		size_t piece = len - at > 255 ? 255 : len - at;
+
+		tpdu[4] = (uint8_t)piece;
+		memcpy(tpdu + 5, inner + at, piece);
+		peer_t0(p, tpdu, 5 + piece);
+		at += piece;
+		if (at < len)
+			ck_assert_uint_eq(peer_sw(p), 0x9000);
+	}
+	return peer_sw(p);
+}
+
 START_TEST(test_envelope_over_t0)
 {
-	static const uint8_t part1[] = { 0x00, 0xC2, 0x00, 0x00, 0x09, 0x80, 0xEC, 0x00, 0x00, 0x00,
-		0x00, 0x03, 0xAA, 0xBB };
-	static const uint8_t part2[] = { 0x00, 0xC2, 0x00, 0x00, 0x03, 0xCC, 0x00, 0x00 };
 	static const uint8_t end[] = { 0x00, 0xC2, 0x00, 0x00, 0x00 };
-	static const uint8_t get[] = { 0x00, 0xC0, 0x00, 0x00, 0x03 };
+	static const uint8_t get[] = { 0x00, 0xC0, 0x00, 0x00, 0x00 };
 	struct peer *p = new_peer(CARD_T0);
 
-	peer_t0(p, part1, sizeof(part1));
+	/* Case 4E ends with its Le, whatever the last piece's size. */
+	ck_assert_uint_eq(envelope_echo(p, 300, true), 0x6100);
+	peer_t0(p, get, 5);
+	ck_assert_uint_eq(p->len, 258);
+	ck_assert_uint_eq(peer_sw(p), 0x612C);
+	ck_assert_uint_eq(envelope_echo(p, 255 - 9, true), 0x61F6);
+	peer_t0(p, get, 5);
+	ck_assert_uint_eq(peer_sw(p), 0x6CF6);
+	/* The empty piece behind a command that has run takes nothing away. */
+	peer_t0(p, end, 5);
 	ck_assert_uint_eq(peer_sw(p), 0x9000);
-	peer_t0(p, part2, sizeof(part2));
+	peer_t0(p, (const uint8_t *)"\x00\xC0\x00\x00\xF6", 5);
+	ck_assert_uint_eq(p->len, 0xF6 + 2);
+	/* Case 3E in full pieces ends with the empty one. */
+	ck_assert_uint_eq(envelope_echo(p, 2 * 255 - 7, false), 0x9000);
+	peer_t0(p, end, 5);
 	ck_assert_uint_eq(peer_sw(p), 0x9000);
-	peer_t0(p, end, sizeof(end));
-	ck_assert_uint_eq(peer_sw(p), 0x6103);
-	peer_t0(p, get, sizeof(get));
-	ck_assert_uint_eq(p->len, 5);
-	ck_assert_mem_eq(p->buffer, "\xAA\xBB\xCC\x90\x00", 5);
+	/* What does not parse when it ends is no command. */
+	peer_t0(p, (const uint8_t *)"\x00\xC2\x00\x00\x02\x00\xA4", 7);
+	peer_t0(p, end, 5);
+	ck_assert_uint_eq(peer_sw(p), 0x6700);
 	peer_free(p);
 }
 END_TEST
