@@ -84,7 +84,8 @@ static LONG connect_on_loan(struct context *context, struct loan *loan, union wi
 static void fill_connect(union wire_body *body, const char *reader, DWORD share, DWORD protocols)
 {
 	*body = (union wire_body){ 0 };
-	strncpy(body->connect.szReader, reader, sizeof(body->connect.szReader) - 1);
+	memcpy(body->connect.szReader, reader,
+		strnlen(reader, sizeof(body->connect.szReader) - 1));
 	body->connect.dwShareMode = (uint32_t)share;
 	body->connect.dwPreferredProtocols = (uint32_t)protocols;
 }
