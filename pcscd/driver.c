@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "pcscd/clock.h"
 #include "pcscd/log.h"
 
 #define NAME_SIZE 160 /* a reader's name in the log of APDUs; longer ones are cut there */
@@ -44,6 +45,7 @@ enum safety {
 struct driver {
 	struct driver *next; /* in the list of loaded ones */
 	unsigned references; /* under registry_lock */
+	int64_t idle_since;  /* ns, while there are no references */
 	char *path;
 	void *handle;
 	int version;
@@ -195,11 +197,29 @@ static struct driver *load(const char *path, const char *origin)
 	return driver;
 }
 
+/* With registry_lock held: unloads what has had no user since `before`. */
+static void unload_idle(int64_t before)
+{
+	struct driver **link = &registry;
+
+	while (*link) {
+		struct driver *driver = *link;
+
+		if (driver->references == 0 && driver->idle_since <= before) {
+			*link = driver->next;
+			driver_free(driver);
+		} else {
+			link = &driver->next;
+		}
+	}
+}
+
 struct driver *driver_load(const char *path, const char *origin)
 {
 	struct driver *driver;
 
 	pthread_mutex_lock(&registry_lock);
+	unload_idle(clock_now() - DRIVER_LINGER_S * CLOCK_S);
 	for (driver = registry; driver; driver = driver->next)
 		if (strcmp(driver->path, path) == 0)
 			break;
@@ -216,6 +236,13 @@ struct driver *driver_load(const char *path, const char *origin)
 	return driver;
 }
 
+void driver_unload_idle(void)
+{
+	pthread_mutex_lock(&registry_lock);
+	unload_idle(INT64_MAX);
+	pthread_mutex_unlock(&registry_lock);
+}
+
 struct driver *driver_ref(struct driver *driver)
 {
 	pthread_mutex_lock(&registry_lock);
@@ -228,16 +255,9 @@ void driver_unref(struct driver *driver)
 {
 	if (!driver)
 		return;
-	/* Unloading stays under the lock: a driver being loaded again must find it gone. */
 	pthread_mutex_lock(&registry_lock);
-	if (--driver->references == 0) {
-		struct driver **link = &registry;
-
-		while (*link != driver)
-			link = &(*link)->next;
-		*link = driver->next;
-		driver_free(driver);
-	}
+	if (--driver->references == 0)
+		driver->idle_since = clock_now();
 	pthread_mutex_unlock(&registry_lock);
 }
 

@@ -7,7 +7,8 @@
  *
  * A `struct driver` is one loaded library, shared by all that name the same file and counted; a
  * `struct channel` is one open Lun of it. The library stays loaded while a channel is open or a
- * reference is held.
+ * reference is held, and DRIVER_LINGER_S longer: a device that is tried again and again doesn't
+ * load it each time, and one that is plugged in later gets the library that is installed then.
  *
  * Threads: every function may be called from any thread. Calls are serialised here as the driver
  * needs it: a driver that isn't thread safe (TAG_IFD_THREAD_SAFE) has one lane for all its
@@ -28,6 +29,8 @@
 
 #include <ifdhandler.h>
 
+#define DRIVER_LINGER_S 60
+
 struct driver;
 struct channel;
 
@@ -42,8 +45,11 @@ struct driver *driver_load(const char *path, const char *origin);
 /* Another reference to `driver`; returns it. */
 struct driver *driver_ref(struct driver *driver);
 
-/* Gives one reference back; the last one unloads the library. NULL is allowed. */
+/* Gives one reference back. NULL is allowed. */
 void driver_unref(struct driver *driver);
+
+/* Unloads all libraries that have no reference any more, without lingering. */
+void driver_unload_idle(void);
 
 /* The path it was loaded from; valid as long as a reference is held. */
 const char *driver_path(const struct driver *driver);
@@ -64,8 +70,8 @@ RESPONSECODE driver_open(struct driver *driver, DWORD lun, const char *device, D
 
 /*
  * Opens a further slot, `lun`, of the device that `first` is slot 0 of; device and number are
- * the same. Before it `first` is asked whether its slots are thread safe. Opening waits for the lane
- * of `first` if they are not.
+ * the same. Before it `first` is asked whether its slots are thread safe. Opening waits for the
+ * lane of `first` if they are not.
  */
 RESPONSECODE driver_open_slot(struct channel *first, DWORD lun, struct channel **channel);
 
@@ -143,7 +149,7 @@ bool driver_poll_killable(struct channel *channel);
 bool driver_can_abort(const struct channel *channel);
 RESPONSECODE driver_abort(struct channel *channel);
 
-/* Tells the driver that the device is gone from the bus (TAG_IFD_DEVICE_REMOVED), if it knows it. */
+/* Tells the driver that the device is off the bus (TAG_IFD_DEVICE_REMOVED), if it knows it. */
 void driver_device_removed(struct channel *channel);
 
 #endif

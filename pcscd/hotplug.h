@@ -7,8 +7,8 @@
  *
  * An event is only a hint: whatever happened, hotplug_list() returns what is there now, and the
  * inventory acts on the difference. Hints come from udev's monitor, from /dev/bus/usb where no
- * udev runs (containers, early boot; there a slow tick helps too), and from the clock jumping as it does
- * when the machine wakes up. Without any USB the list is empty and nothing is logged.
+ * udev runs (containers, early boot; there a slow tick helps too), and from the clock jumping as
+ * it does when the machine wakes up. Without any USB the list is empty and nothing is logged.
  *
  * One thread (the main loop). hotplug_choose() is pure.
  */
@@ -20,7 +20,7 @@
 #include "pcscd/names.h"
 #include "pcscd/wanted.h"
 
-/* An interface of a USB device, as the kernel describes it. Strings may be NULL but for the first. */
+/* An interface of a USB device as the kernel describes it. Strings but the first may be NULL. */
 struct usb_interface {
 	const char *place;        /* its name in the kernel, "1-3:1.0" */
 	const char *node;         /* of the device, "/dev/bus/usb/001/004" */

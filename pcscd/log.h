@@ -68,8 +68,8 @@ void log_answer(const char *reader, const uint8_t *answer, size_t length);
 
 /*
  * Finds in `bytes` a command APDU whose data field is secret (VERIFY, CHANGE REFERENCE DATA,
- * RESET RETRY COUNTER, … of ISO 7816-4 §11.6, and the key-loading commands of PC/SC part 3), at any
- * offset, so that it is found inside a block or a reader's message too. Returns true and the
+ * RESET RETRY COUNTER, … of ISO 7816-4 §11.6, and the key-loading commands of PC/SC part 3), at
+ * any offset, so that it is found inside a block or a reader's message too. Returns true and the
  * span [*start, *end) to mask. Pure.
  */
 bool log_secret_span(const uint8_t *bytes, size_t length, size_t *start, size_t *end);

@@ -14,6 +14,7 @@
 #include "pcscd/access.h"
 #include "pcscd/bundle.h"
 #include "pcscd/clock.h"
+#include "pcscd/driver.h"
 #include "pcscd/hotplug.h"
 #include "pcscd/inventory.h"
 #include "pcscd/log.h"
@@ -163,6 +164,7 @@ static void take_signals(struct rim *rim)
 		if (info.ssi_signo == SIGUSR1) {
 			log_line(PCSC_LOG_INFO, "looking for readers again, as asked by pid %u",
 				info.ssi_pid);
+			driver_unload_idle();
 			load_bundles(rim);
 			scan_conf(rim, true);
 			scan_bus(rim, true);
@@ -341,6 +343,7 @@ static bool stop_all(void)
 
 static void close_rim(struct rim *rim)
 {
+	driver_unload_idle();
 	access_close(rim->access);
 	hotplug_close(rim->hotplug);
 	inventory_free(rim->inventory);

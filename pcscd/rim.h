@@ -4,8 +4,8 @@
 
 /*
  * The daemon's main loop: signals, the sources of readers (reader.conf, the USB bus) and the
- * clock, around the reader table and the server. One thread, the main one; rim_block_signals() is called
- * before there are others.
+ * clock, around the reader table and the server. One thread, the main one; rim_block_signals() is
+ * called before there are others.
  */
 
 #include "pcscd/options.h"

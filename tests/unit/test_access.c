@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Who may use readers: static rules, and polkit as a made-up authority on a bus of the test's own. */
+/* Who may use readers: static rules, and a made-up polkit on a bus of the test's own. */
 #include <check.h>
 #include <limits.h>
 #include <poll.h>
@@ -336,7 +336,7 @@ START_TEST(test_polkit)
 }
 END_TEST
 
-/* One that types a password for minutes doesn't keep others waiting; closing doesn't wait either. */
+/* A password typed for minutes doesn't keep others waiting; closing doesn't wait for it either. */
 START_TEST(test_slow)
 {
 	start_bus();

@@ -74,6 +74,14 @@ START_TEST(test_shared)
 	driver_unref(two);
 	ck_assert_int_eq(driver_version(two), 3);
 	driver_unref(two);
+	/* it lingers for the next try */
+	one = load(IFD_V3);
+	ck_assert_str_eq(said, "");
+	ck_assert_ptr_eq(one, two);
+	driver_unload_idle();
+	ck_assert_str_eq(driver_path(one), IFD_V3);
+	driver_unref(one);
+	driver_unload_idle();
 	ck_assert_ptr_null(dlopen(IFD_V3, RTLD_LAZY | RTLD_NOLOAD));
 	driver_unref(NULL);
 }
@@ -171,6 +179,7 @@ START_TEST(test_version_2)
 	ck_assert_int_eq(
 		driver_open(driver, 2, NULL, SAMPLE_NO_DEVICE, &channel), IFD_NO_SUCH_DEVICE);
 	driver_unref(driver);
+	driver_unload_idle();
 	ck_assert_ptr_null(dlopen(IFD_V2, RTLD_LAZY | RTLD_NOLOAD));
 }
 END_TEST
@@ -270,6 +279,8 @@ static void *open_and_close(void *argument)
 			IFD_SUCCESS)
 			driver_close(channel);
 		driver_unref(driver);
+		if (i % 8 == 0)
+			driver_unload_idle();
 	}
 	return NULL;
 }
@@ -283,6 +294,7 @@ START_TEST(test_parallel)
 		pthread_create(&threads[i], NULL, open_and_close, (void *)(i << 16));
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
+	driver_unload_idle();
 	ck_assert_ptr_null(dlopen(IFD_SAFE, RTLD_LAZY | RTLD_NOLOAD));
 }
 END_TEST

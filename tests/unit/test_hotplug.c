@@ -375,7 +375,7 @@ START_TEST(test_exchanged)
 }
 END_TEST
 
-/* A server that is down: tried with growing intervals, one line when it goes, one when it is back. */
+/* A server that is down: tried at growing intervals; a line when it goes, one when it is back. */
 START_TEST(test_server_down)
 {
 	struct wanted wanted[] = { want("c", "", "d") };
@@ -441,7 +441,7 @@ START_TEST(test_flapping)
 }
 END_TEST
 
-/* A reader on the bus that fails while it is plugged in gets some tries, not all of them at once. */
+/* A reader on the bus that fails while plugged in gets some tries, not all of them at once. */
 START_TEST(test_bus_recovers)
 {
 	struct wanted wanted[] = { want("1", "x", "d") };
