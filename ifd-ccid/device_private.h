@@ -74,7 +74,7 @@ struct device {
 	size_t in_len; /* bytes of the message so far */
 	bool in_pending;
 	bool repairing;   /* recovery has the bulk-IN pipe: don't submit */
-	unsigned empties; /* empty transfers in a row */
+	unsigned useless; /* transfers in a row that brought no answer to anyone */
 
 	struct port_transfer event;
 	uint8_t *event_bytes;

@@ -9,10 +9,10 @@
 #include "log.h"
 
 enum {
-	MAX_EMPTIES = 1000,     /* empty bulk-IN transfers in a row that are asked again */
-	REST_MS = 2000,         /* for the rest of a message that came in parts */
-	OUT_MS = 5000,          /* for a command to be taken, once its answer is there */
-	RECOVER_MS = 3000,      /* for recovery after a failure */
+	MAX_USELESS = 200, /* empty, stale or cut answers in a row before the pipe is given up */
+	REST_MS = 2000,    /* for the rest of a message that came in parts */
+	OUT_MS = 5000,     /* for a command to be taken, once its answer is there */
+	RECOVER_MS = 3000, /* for recovery after a failure */
 	RECOVER_ABORT_MS = 800, /* after an abort, whose caller waits for it */
 };
 
@@ -144,6 +144,7 @@ static void deliver(struct device *device, enum ccid_decoded how, struct ccid_an
 			device->name, answer->type, answer->slot, answer->seq);
 		return;
 	}
+	device->useless = 0;
 	if (io->type == PC_to_RDR_Abort && answer->type != RDR_to_PC_SlotStatus) {
 		log_line(LOG_INFO, "device %s: answer %02X to the aborted command dropped",
 			device->name, answer->type);
@@ -209,9 +210,7 @@ static void on_in(struct port_transfer *transfer)
 	switch (transfer->status) {
 	case PORT_OK:
 		device->in_len += transfer->actual;
-		if (transfer->actual > 0)
-			device->empties = 0;
-		else if (++device->empties > MAX_EMPTIES)
+		if (++device->useless > MAX_USELESS)
 			fail_all(device);
 		if (transfer->actual > 0 && take(device))
 			device->in_len = 0;

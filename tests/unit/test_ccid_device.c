@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The driver over a socket against a reader and a USB/IP server that do each of the things that
+ * readers and servers do wrong: every command ends in bounded time, and the reader works afterwards.
+ */
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ccid_peer.h"
+#include "deadline.h"
+#include "device.h"
+
+enum {
+	WAIT_MS = 150, /* patience of an exchange here */
+	END_MS = 600,  /* and with all its time extensions */
+};
+
+static struct peer *peer;
+static struct device *device;
+
+static void start(enum peer_fault fault)
+{
+	peer = peer_start(fault);
+	ck_assert_ptr_nonnull(peer);
+	device = device_open(peer_name(peer));
+	ck_assert_ptr_nonnull(device);
+	ck_assert(device_slot_open(device, 0));
+	ck_assert(device_slot_open(device, 1));
+}
+
+static void stop(void)
+{
+	device_unref(device);
+	peer_stop(peer);
+}
+
+/* XfrBlock of 4 bytes made of TAG; CCID_OK only with the right answer. */
+static enum ccid_result xfr(unsigned slot, uint8_t tag)
+{
+	uint8_t data[] = { 0, 0xB0, tag, (uint8_t)~tag };
+	struct ccid_command command = {
+		.type = PC_to_RDR_XfrBlock, .data = data, .len = sizeof(data)
+	};
+	struct ccid_patience patience = {
+		.timeout_ms = WAIT_MS, .ceiling_ms = WAIT_MS, .end = deadline_in_ms(END_MS)
+	};
+	struct ccid_answer answer;
+	enum ccid_result result;
+
+	device_call_begin(device, slot);
+	result = device_exchange(device, slot, &command, &patience, false, &answer);
+	if (result == CCID_OK) {
+		ck_assert_uint_eq(answer.len, sizeof(data) + 2);
+		ck_assert_mem_eq(answer.data, data, sizeof(data));
+	}
+	device_call_end(device, slot);
+	return result;
+}
+
+static const struct {
+	enum peer_fault fault;
+	enum ccid_result result;
+	int max_ms;
+} faults[] = {
+	{ PEER_GOOD, CCID_OK, 1000 },
+	{ PEER_WRONG_RECORD, CCID_OK, 1000 },
+	{ PEER_BARE_RETURNS, CCID_OK, 1000 },
+	{ PEER_ODD_ACTUAL, CCID_OK, 1000 },
+	{ PEER_CRUMBS, CCID_OK, 1000 },
+	{ PEER_EMPTY_IN, CCID_OK, 1000 },
+	{ PEER_RETURNS_OUT_LATE, CCID_OK, 1000 },
+	{ PEER_STALE, CCID_OK, 1000 },
+	{ PEER_WRONG_SLOT, CCID_OK, 1000 },
+	{ PEER_WRONG_TYPE, CCID_GARBLED, 2000 },
+	{ PEER_SHORT, CCID_OK, 1000 },
+	{ PEER_LENGTH_HUGE, CCID_GARBLED, 2000 },
+	{ PEER_TRAILING, CCID_GARBLED, 2000 },
+	{ PEER_SPLIT, CCID_OK, 1000 },
+	{ PEER_TRUNCATED, CCID_TIMEOUT, 4000 },
+	{ PEER_EXTENSIONS, CCID_OK, 1000 },
+	{ PEER_ENDLESS, CCID_TIMEOUT, 4000 },
+	{ PEER_NO_ANSWER, CCID_TIMEOUT, 2000 },
+	{ PEER_DEAF, CCID_TIMEOUT, 4000 },
+	{ PEER_LATE, CCID_TIMEOUT, 2000 },
+	{ PEER_STALL_IN, CCID_GARBLED, 2000 },
+};
+
+START_TEST(survives)
+{
+	int64_t began;
+	int64_t ms;
+
+	start(PEER_GOOD);
+	ck_assert_int_eq(xfr(0, 0x11), CCID_OK);
+	peer_set_fault(peer, faults[_i].fault);
+	began = deadline_now();
+	ck_assert_int_eq(xfr(0, 0x22), faults[_i].result);
+	ms = (deadline_now() - began) / DEADLINE_NS_PER_MS;
+	ck_assert_int_lt(ms, faults[_i].max_ms);
+	peer_set_fault(peer, PEER_GOOD);
+	for (uint8_t tag = 0x30; tag < 0x40; tag++)
+		ck_assert_int_eq(xfr(tag & 1, tag), CCID_OK);
+	stop();
+}
+END_TEST
+
+START_TEST(positive_error_codes_are_errors)
+{
+	start(PEER_POSITIVE_ERRORS);
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	peer_set_fault(peer, PEER_STALL_IN);
+	ck_assert_int_eq(xfr(0, 2), CCID_GARBLED);
+	ck_assert_uint_gt(peer_counts(peer).clear_feature + peer_counts(peer).aborts, 0);
+	stop();
+}
+END_TEST
+
+static const enum peer_fault fatal[] = { PEER_UNKNOWN_SEQNUM, PEER_TOO_MUCH, PEER_DIES_IN_MESSAGE };
+
+/* Where nothing can be trusted any more the device is gone, and stays so, without waiting. */
+START_TEST(fatal_server)
+{
+	int64_t began;
+
+	start(PEER_GOOD);
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	peer_set_fault(peer, fatal[_i]);
+	began = deadline_now();
+	for (int i = 0; i < 20 && !device_is_gone(device); i++)
+		(void)xfr(0, 2);
+	ck_assert_int_eq(xfr(0, 3), CCID_GONE);
+	ck_assert_int_eq(xfr(1, 3), CCID_GONE);
+	ck_assert_int_eq(device_presence(device, 0), CCID_GONE);
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_GONE);
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 1000);
+	stop();
+}
+END_TEST
+
+START_TEST(comes_back_with_the_server)
+{
+	start(PEER_GOOD);
+	peer_hang_up(peer);
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_GONE);
+	device_unref(device);
+	device = device_open(peer_name(peer));
+	ck_assert_ptr_nonnull(device);
+	ck_assert(device_slot_open(device, 0));
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	stop();
+}
+END_TEST
+
+static const enum peer_fault unopenable[] = { PEER_SILENT, PEER_REFUSES, PEER_HANGS_UP,
+	PEER_NOT_USBIP };
+
+START_TEST(opening_fails_in_time)
+{
+	int64_t began = deadline_now();
+
+	peer = peer_start(unopenable[_i]);
+	ck_assert_ptr_null(device_open(peer_name(peer)));
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 3000);
+	peer_stop(peer);
+}
+END_TEST
+
+START_TEST(absent_server)
+{
+	ck_assert_ptr_null(device_open("usbip:unix:/nonexistent/socket/1-1"));
+	ck_assert_ptr_null(device_open("usbip:127.0.0.1:1/1-1"));
+	ck_assert_ptr_null(device_open("usbip:nonsense"));
+	ck_assert_ptr_null(device_open("floppy:a"));
+}
+END_TEST
+
+START_TEST(transfers_are_few)
+{
+	struct peer_counts counts;
+
+	start(PEER_GOOD);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	counts = peer_counts(peer);
+	ck_assert_uint_eq(counts.control, 3);
+	ck_assert_uint_eq(counts.bulk_out, 1);
+	ck_assert_uint_eq(counts.bulk_in, 1);
+	ck_assert_uint_eq(counts.interrupt, 1);
+	for (uint8_t i = 0; i < 100; i++)
+		ck_assert_int_eq(xfr(0, i), CCID_OK);
+	for (int i = 0; i < 10; i++)
+		ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	counts = peer_counts(peer);
+	ck_assert_uint_eq(counts.bulk_out, 101);
+	ck_assert_uint_eq(counts.bulk_in, 101);
+	ck_assert_uint_eq(counts.interrupt, 1);
+	ck_assert_uint_eq(counts.clear_feature, 0);
+	ck_assert_uint_eq(counts.out_before_in, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(card_events)
+{
+	static const uint8_t removed[] = { 0x50, 0x02 };
+	static const uint8_t inserted[] = { 0x50, 0x03 };
+	static const uint8_t other_slot[] = { 0x50, 0x09 };
+
+	start(PEER_GOOD);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	ck_assert_int_eq(device_presence(device, 1), CCID_OK);
+	ck_assert_int_eq(device_poll(device, 0, 20), CCID_OK);
+	ck_assert(peer_notify(peer, removed, sizeof(removed)));
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_OK);
+	ck_assert_int_eq(device_presence(device, 0), CCID_ABSENT);
+	while (!peer_notify(peer, inserted, sizeof(inserted)))
+		sched_yield();
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_OK);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	while (!peer_notify(peer, other_slot, sizeof(other_slot)))
+		sched_yield();
+	ck_assert_int_eq(device_poll(device, 1, 10000), CCID_OK);
+	ck_assert_int_eq(device_presence(device, 1), CCID_ABSENT);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, 2);
+	device_stop_poll(device, 0);
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_OK);
+	stop();
+}
+END_TEST
+
+static void *abort_soon(void *arg)
+{
+	(void)arg;
+	while (peer_counts(peer).bulk_out == 0)
+		sched_yield();
+	device_abort(device, 0);
+	return NULL;
+}
+
+START_TEST(abort_ends_an_exchange)
+{
+	static const uint8_t data[] = { 1, 2, 3, 4 };
+	struct ccid_command command = {
+		.type = PC_to_RDR_XfrBlock, .data = data, .len = sizeof(data)
+	};
+	struct ccid_patience patience = {
+		.timeout_ms = 60000, .ceiling_ms = 60000, .end = deadline_in_ms(60000)
+	};
+	struct ccid_answer answer;
+	int64_t began = deadline_now();
+	pthread_t thread;
+
+	start(PEER_NO_ANSWER);
+	/* Without a call to abort it does nothing. */
+	device_abort(device, 0);
+	device_call_begin(device, 0);
+	pthread_create(&thread, NULL, abort_soon, NULL);
+	ck_assert_int_eq(
+		device_exchange(device, 0, &command, &patience, false, &answer), CCID_ABORTED);
+	/* The whole call is over. */
+	ck_assert_int_eq(
+		device_exchange(device, 0, &command, &patience, false, &answer), CCID_ABORTED);
+	pthread_join(thread, NULL);
+	device_call_end(device, 0);
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 1000);
+	peer_set_fault(peer, PEER_GOOD);
+	ck_assert_int_eq(xfr(0, 5), CCID_OK);
+	stop();
+}
+END_TEST
+
+static void *hammer(void *arg)
+{
+	unsigned slot = *(unsigned *)arg;
+
+	for (unsigned i = 0; i < 500; i++)
+		if (xfr(slot, (uint8_t)i) != CCID_OK)
+			return arg;
+	return NULL;
+}
+
+START_TEST(slots_run_side_by_side)
+{
+	unsigned slots[] = { 0, 1 };
+	pthread_t threads[2];
+	void *failed;
+
+	start(PEER_GOOD);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, hammer, &slots[i]);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("ccid_device");
+	TCase *tc = tcase_create("all");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 30);
+	tcase_add_loop_test(tc, survives, 0, sizeof(faults) / sizeof(faults[0]));
+	tcase_add_test(tc, positive_error_codes_are_errors);
+	tcase_add_loop_test(tc, fatal_server, 0, sizeof(fatal) / sizeof(fatal[0]));
+	tcase_add_test(tc, comes_back_with_the_server);
+	tcase_add_loop_test(
+		tc, opening_fails_in_time, 0, sizeof(unopenable) / sizeof(unopenable[0]));
+	tcase_add_test(tc, absent_server);
+	tcase_add_test(tc, transfers_are_few);
+	tcase_add_test(tc, card_events);
+	tcase_add_test(tc, abort_ends_an_exchange);
+	tcase_add_test(tc, slots_run_side_by_side);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
