@@ -84,8 +84,7 @@ static LONG connect_on_loan(struct context *context, struct loan *loan, union wi
 static void fill_connect(union wire_body *body, const char *reader, DWORD share, DWORD protocols)
 {
 	*body = (union wire_body){ 0 };
-	memcpy(body->connect.szReader, reader,
-		strnlen(reader, sizeof(body->connect.szReader) - 1));
+	memcpy(body->connect.szReader, reader, strnlen(reader, sizeof(body->connect.szReader) - 1));
 	body->connect.dwShareMode = (uint32_t)share;
 	body->connect.dwPreferredProtocols = (uint32_t)protocols;
 }
@@ -137,17 +136,25 @@ static LONG revive(struct card *card, DWORD share, DWORD protocols, LPDWORD acti
 	return rv == SCARD_E_UNKNOWN_READER ? SCARD_E_READER_UNAVAILABLE : rv;
 }
 
+/* RECONNECT; *body is request and reply. */
+static LONG reconnect(struct card *card, union wire_body *body, enum conn_result *result)
+{
+	struct conn_call call = { .command = WIRE_RECONNECT, .body = body };
+
+	body->reconnect.hCard = card->hCard;
+	return call_card(card, &call, &body->reconnect.rv, context_blocking(), result);
+}
+
 LONG SCardReconnect(SCARDHANDLE hCard, DWORD dwShareMode, DWORD dwPreferredProtocols,
 	DWORD dwInitialization, LPDWORD pdwActiveProtocol)
 {
-	union wire_body body = {
+	union wire_body request = {
 		.reconnect = { .dwShareMode = (uint32_t)dwShareMode,
 			.dwPreferredProtocols = (uint32_t)dwPreferredProtocols,
 			.dwInitialization = (uint32_t)dwInitialization },
 	};
-	struct conn_call call = { .command = WIRE_RECONNECT, .body = &body };
-	enum conn_result result = CONN_OK;
-	bool revived = false;
+	union wire_body body = request;
+	enum conn_result result = CONN_LOST;
 	struct card *card;
 	LONG rv;
 
@@ -156,18 +163,21 @@ LONG SCardReconnect(SCARDHANDLE hCard, DWORD dwShareMode, DWORD dwPreferredProto
 	rv = card_take(hCard, &card);
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
-	if (card->conn.fd < 0) {
-		if (dwInitialization > SCARD_UNPOWER_CARD)
-			rv = SCARD_E_INVALID_VALUE;
+	if (card->conn.fd >= 0)
+		rv = reconnect(card, &body, &result);
+	if (result != CONN_OK && rv != SCARD_E_CANCELLED) {
+		card_lose(card);
+		body = request;
+		rv = dwInitialization > SCARD_UNPOWER_CARD
+			     ? SCARD_E_INVALID_VALUE
+			     : revive(card, dwShareMode, dwPreferredProtocols, pdwActiveProtocol);
+		result = CONN_OK;
+		if (rv == SCARD_S_SUCCESS && dwInitialization != SCARD_LEAVE_CARD)
+			rv = reconnect(card, &body, &result);
 		else
-			rv = revive(card, dwShareMode, dwPreferredProtocols, pdwActiveProtocol);
-		revived = rv == SCARD_S_SUCCESS;
+			body.reconnect.dwActiveProtocol = (uint32_t)*pdwActiveProtocol;
 	}
-	if (rv == SCARD_S_SUCCESS && (!revived || dwInitialization != SCARD_LEAVE_CARD)) {
-		body.reconnect.hCard = card->hCard;
-		rv = call_card(card, &call, &body.reconnect.rv, context_blocking(), &result);
-		*pdwActiveProtocol = body.reconnect.dwActiveProtocol;
-	}
+	*pdwActiveProtocol = body.reconnect.dwActiveProtocol;
 	card_give(card, result);
 	return rv;
 }

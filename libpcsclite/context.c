@@ -536,6 +536,14 @@ void card_close(struct card *card, enum conn_result result)
 	pthread_mutex_unlock(&lock);
 }
 
+void card_lose(struct card *card)
+{
+	pthread_mutex_lock(&lock);
+	conn_close(&card->conn);
+	card->transactions = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 void card_revive(struct card *card, struct loan *loan, int32_t hCard)
 {
 	pthread_mutex_lock(&lock);

@@ -140,6 +140,9 @@ void card_give(struct card *card, enum conn_result result);
 /* Gives it back for good: the number is invalid from now on, its connection becomes a spare. */
 void card_close(struct card *card, enum conn_result result);
 
+/* Makes a card that the caller has taken stale. */
+void card_lose(struct card *card);
+
 /* Gives a stale card, taken by the caller, the connection in `loan`, which is used up. */
 void card_revive(struct card *card, struct loan *loan, int32_t hCard);
 
