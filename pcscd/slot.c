@@ -297,7 +297,8 @@ void slot_close(struct slot *slot, bool unplugged)
 void slot_publish(const struct slot *slot, struct wire_reader_state *state)
 {
 	memset(state, 0, sizeof(*state));
-	strncpy(state->readerName, slot->name, sizeof(state->readerName) - 1);
+	_Static_assert(sizeof(state->readerName) == sizeof(slot->name), "both end with a NUL");
+	memcpy(state->readerName, slot->name, sizeof(state->readerName));
 	state->eventCounter = slot->counter;
 	state->readerState = slot->state;
 	state->readerSharing = share_sharing(&slot->share);
