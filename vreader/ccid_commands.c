@@ -30,6 +30,7 @@ void slot_power_down(struct slot *slot)
 	slot->clock = CCID_CLOCK_STOPPED_LOW;
 	params_reset(slot);
 	ccid_level_reset(slot);
+	slot->iccd = (struct iccd_state){ 0 };
 	if (slot->card)
 		card_power_off(slot->card);
 }

@@ -7,10 +7,14 @@
 #include "spec/usb.h"
 #include "vreader/bytes.h"
 #include "vreader/ccid_slot.h"
+#include "vreader/iccd.h"
 
 enum {
-	/* The least we make room for, whatever the descriptor says: header and a T=0 answer. */
-	MESSAGE_FLOOR = 271,
+	/* What a reader needs to be one: a header and a small block. */
+	MESSAGE_FLOOR = 64,
+	/* Readers that say a little less than the 271 bytes of the class have room for them. */
+	MESSAGE_SHORT = 256,
+	MESSAGE_MIN = 271,
 	MESSAGE_CEILING = 1 << 20,
 };
 
@@ -18,6 +22,8 @@ static uint32_t clamp_message(uint32_t value)
 {
 	if (value < MESSAGE_FLOOR)
 		return MESSAGE_FLOOR;
+	if (value >= MESSAGE_SHORT && value < MESSAGE_MIN)
+		return MESSAGE_MIN;
 	return value > MESSAGE_CEILING ? MESSAGE_CEILING : value;
 }
 
@@ -276,19 +282,20 @@ static int control_abort(struct ccid_device *dev, uint16_t value)
 	return 0;
 }
 
-int ccid_control(
-	struct ccid_device *dev, const uint8_t setup[8], uint8_t *data, size_t cap, int64_t now)
+int ccid_control(struct ccid_device *dev, const uint8_t setup[8], const uint8_t *out,
+	size_t out_len, uint8_t *in, size_t cap, int64_t now)
 {
 	uint8_t type = setup[USB_SETUP_bmRequestType];
 	uint16_t value = get_le16(setup + USB_SETUP_wValue);
 
-	(void)now;
+	if (iccd_is(&dev->intf))
+		return iccd_control(dev, setup, out, out_len, in, cap, now);
 	if (!(type & USB_DIR_IN))
 		return setup[USB_SETUP_bRequest] == CCID_REQ_ABORT ? control_abort(dev, value) : -1;
 	if (setup[USB_SETUP_bRequest] == CCID_REQ_GET_CLOCK_FREQUENCIES && dev->intf.clock_count)
-		return put_list(data, cap, dev->intf.clocks, dev->intf.clock_count);
+		return put_list(in, cap, dev->intf.clocks, dev->intf.clock_count);
 	if (setup[USB_SETUP_bRequest] == CCID_REQ_GET_DATA_RATES && dev->intf.rate_count)
-		return put_list(data, cap, dev->intf.rates, dev->intf.rate_count);
+		return put_list(in, cap, dev->intf.rates, dev->intf.rate_count);
 	return -1;
 }
 

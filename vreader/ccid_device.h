@@ -55,9 +55,10 @@ void ccid_reset(struct ccid_device *dev);
 void ccid_bulk_out(
 	struct ccid_device *dev, const uint8_t *bytes, size_t len, bool last, int64_t now);
 
-/* Class request with an answer of up to cap bytes; -1: the pipe stalls (CCID 1.1 §5.3). */
-int ccid_control(
-	struct ccid_device *dev, const uint8_t setup[8], uint8_t *data, size_t cap, int64_t now);
+/* Class request with out_len bytes from the host, or an answer of up to cap bytes in in. Returns the
+ * length of the answer; -1: the pipe stalls (CCID 1.1 §5.3, ICCD 1.0 §6). */
+int ccid_control(struct ccid_device *dev, const uint8_t setup[8], const uint8_t *out,
+	size_t out_len, uint8_t *in, size_t cap, int64_t now);
 
 /* What the interrupt-IN pipe has to say now; 0: nothing (CCID 1.1 §6.3). */
 size_t ccid_interrupt_in(struct ccid_device *dev, uint8_t *data, size_t cap);

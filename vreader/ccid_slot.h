@@ -41,6 +41,24 @@ struct reader_t0 {
 	size_t answer_len;
 };
 
+/* Where a USB ICC on the control pipe stands (iccd.c). */
+enum iccd_phase {
+	ICCD_IDLE,
+	ICCD_ATR,       /* version B: the ATR waits in command */
+	ICCD_SENDING,   /* the host's data are awaited */
+	ICCD_WORKING,   /* version A: nobody has looked at the card's answer yet */
+	ICCD_RECEIVING, /* data for the host are there */
+	ICCD_SW,        /* version A: SW1 SW2 are there */
+};
+
+struct iccd_state {
+	enum iccd_phase phase;
+	uint8_t ins;   /* of the command, version A */
+	uint8_t error; /* bError for the next answer, version B */
+	bool mute;
+	int64_t due; /* when the card's answer is there, ns */
+};
+
 struct slot {
 	struct ccid_device *dev;
 	uint8_t index;
@@ -63,6 +81,7 @@ struct slot {
 	struct reader_t0 t0;
 	uint8_t rx[SLOT_TPDU_MAX]; /* from the card, not yet used */
 	size_t rx_len;
+	struct iccd_state iccd;
 };
 
 struct ccid_device {

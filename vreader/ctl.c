@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "vreader/address.h"
+#include "vreader/card_options.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,
-	WORDS_MAX = 8,
+	WORDS_MAX = 16,
 	CLIENTS_MAX = 64,
 };
 
@@ -63,13 +64,16 @@ static const char *parse_slot(const struct command *c, struct rack_slot *found)
 	return rack_find(c->ctl->rack, reader, slot, found) ? NULL : "no such reader or slot";
 }
 
+/* insert READER [CARD [KEY=VALUE]...] */
 static const char *do_insert(struct command *c)
 {
+	struct card_options options = c->ctl->rack->card;
 	struct rack_slot where;
 	const char *wrong = parse_slot(c, &where);
 
-	return wrong ? wrong
-		     : rack_insert(c->ctl->rack, &where, c->count > 2 ? c->words[2] : "iso");
+	for (size_t i = 3; !wrong && i < c->count; i++)
+		wrong = card_options_set(&options, c->words[i]);
+	return wrong ? wrong : rack_insert(&where, c->count > 2 ? c->words[2] : "iso", &options);
 }
 
 static const char *do_remove(struct command *c)

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "vreader/ctl.h"
+#include "vreader/card_options.h"
+#include "vreader/profile_json.h"
 #include "vreader/serve.h"
 
 static const char usage_text[] =
@@ -16,8 +18,9 @@ static const char usage_text[] =
 	"serve: virtual smart card readers over USB/IP\n"
 	"  --listen ADDRESS   unix:PATH or tcp:HOST:PORT; may be repeated\n"
 	"  --ctl PATH         control socket\n"
-	"  --profile NAME     extended (default), short, tpdu or character\n"
+	"  --profile NAME     extended (default), short, tpdu, character, or FILE.json[:READER]\n"
 	"  --protocol NAME    of the cards: t0, t1 or both (default)\n"
+	"  --card-option K=V  ta1, specific, inverse, ifsc, crc, wi, bwi, cwi, tc1, wtx, single\n"
 	"  --readers N        number of readers, bus ids 1-1 to 1-N (default 1)\n"
 	"  --card NAME        iso (default) or none\n"
 	"  --id VID:PID       USB identity, hexadecimal (default 1209:0001)\n"
@@ -60,22 +63,6 @@ static bool parse_id(const char *text, struct profile *p)
 	return true;
 }
 
-static bool parse_protocol(const char *text, struct serve_options *o)
-{
-	static const struct {
-		const char *name;
-		unsigned protocols;
-	} names[] = { { "t0", CARD_T0 }, { "t1", CARD_T1 }, { "both", CARD_T0 | CARD_T1 } };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(names[i].name, text) == 0) {
-			o->card_options.protocols = names[i].protocols;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* What the command line says, before the pieces are put together. */
 struct serve_words {
 	const char *profile;
@@ -90,6 +77,7 @@ enum {
 	OPT_PROTOCOL,
 	OPT_READERS,
 	OPT_CARD,
+	OPT_CARD_OPTION,
 	OPT_ID,
 	OPT_SPEED,
 	OPT_READY_FD,
@@ -102,6 +90,7 @@ static const struct option serve_long[] = {
 	{ "protocol", required_argument, NULL, OPT_PROTOCOL },
 	{ "readers", required_argument, NULL, OPT_READERS },
 	{ "card", required_argument, NULL, OPT_CARD },
+	{ "card-option", required_argument, NULL, OPT_CARD_OPTION },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "speed", required_argument, NULL, OPT_SPEED },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
@@ -112,6 +101,7 @@ static const struct option serve_long[] = {
 /* 0, or the exit status of a wrong option. */
 static int serve_option(int opt, struct serve_options *o, struct serve_words *w)
 {
+	const char *wrong;
 	long n;
 
 	switch (opt) {
@@ -127,7 +117,9 @@ static int serve_option(int opt, struct serve_options *o, struct serve_words *w)
 		w->profile = optarg;
 		return 0;
 	case OPT_PROTOCOL:
-		return parse_protocol(optarg, o) ? 0 : usage_error("no such protocol", optarg);
+		if (!card_options_protocol(&o->card_options, optarg))
+			return usage_error("no such protocol", optarg);
+		return 0;
 	case OPT_READERS:
 		if (!parse_number(optarg, 1, SERVE_READERS_MAX, &n))
 			return usage_error("not a number of readers", optarg);
@@ -136,6 +128,9 @@ static int serve_option(int opt, struct serve_options *o, struct serve_words *w)
 	case OPT_CARD:
 		o->card = strcmp(optarg, "none") == 0 ? NULL : optarg;
 		return 0;
+	case OPT_CARD_OPTION:
+		wrong = card_options_set(&o->card_options, optarg);
+		return wrong ? usage_error(optarg, wrong) : 0;
 	case OPT_ID:
 		w->id = optarg;
 		return 0;
@@ -153,10 +148,29 @@ static int serve_option(int opt, struct serve_options *o, struct serve_words *w)
 	}
 }
 
+/* FILE.json or FILE.json:READER. */
+static int load_profile(const char *word, struct profile *p)
+{
+	const char *suffix = strstr(word, ".json");
+	char path[512], why[768];
+	size_t len = suffix ? (size_t)(suffix - word) + strlen(".json") : 0;
+
+	if (!suffix || len >= sizeof(path) || (word[len] && word[len] != ':'))
+		return usage_error("no such profile", word);
+	memcpy(path, word, len);
+	path[len] = '\0';
+	if (profile_json_load(path, word[len] ? word + len + 1 : NULL, p, why, sizeof(why)))
+		return 0;
+	fprintf(stderr, "vreader: %s\n", why);
+	return 1;
+}
+
 static int build_profile(const struct serve_words *w, struct profile *p)
 {
-	if (!profile_builtin(w->profile, p))
-		return usage_error("no such profile", w->profile);
+	int status = profile_builtin(w->profile, p) ? 0 : load_profile(w->profile, p);
+
+	if (status)
+		return status;
 	if (w->id && !parse_id(w->id, p))
 		return usage_error("not an identity of the form VID:PID", w->id);
 	if (strcmp(w->speed, "full") != 0 && strcmp(w->speed, "high") != 0)

@@ -17,7 +17,7 @@ enum {
 	PROFILE_NAME_MAX = 64,
 	/* Two endpoint numbers an interface, 15 of them in a device (USB 2.0 §9.6.6). */
 	PROFILE_INTERFACES_MAX = 7,
-	PROFILE_LIST_MAX = 64,
+	PROFILE_LIST_MAX = 256, /* a count byte, and some answer 256 */
 	/* Configuration, and per interface: interface, class and three endpoint descriptors. */
 	PROFILE_CONFIG_MAX = 9 + PROFILE_INTERFACES_MAX * (9 + CCID_DESC_SIZE + 3 * 7),
 };

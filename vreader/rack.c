@@ -51,7 +51,8 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 	}
 }
 
-const char *rack_insert(struct rack *rack, const struct rack_slot *where, const char *name)
+const char *rack_insert(
+	const struct rack_slot *where, const char *name, const struct card_options *options)
 {
 	struct card *card;
 
@@ -59,7 +60,7 @@ const char *rack_insert(struct rack *rack, const struct rack_slot *where, const 
 		return "no such card; there is: iso";
 	if (ccid_present(where->ccid, where->slot))
 		return "there is a card already";
-	card = card_new(&rack->card, iso_card_new());
+	card = card_new(options, iso_card_new());
 	if (!card)
 		return "out of memory";
 	ccid_insert(where->ccid, where->slot, card);

@@ -36,6 +36,7 @@ void rack_free(struct rack *rack);
 bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found);
 
 /* Makes a card by its name ("iso") and inserts it. NULL when done, else what is wrong. */
-const char *rack_insert(struct rack *rack, const struct rack_slot *where, const char *card);
+const char *rack_insert(
+	const struct rack_slot *where, const char *card, const struct card_options *options);
 
 #endif

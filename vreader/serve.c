@@ -63,7 +63,7 @@ static const char *insert_cards(struct rack *rack, const char *card)
 		struct rack_slot where;
 
 		for (size_t slot = 0; rack_find(rack, r, slot, &where); slot++) {
-			const char *wrong = rack_insert(rack, &where, card);
+			const char *wrong = rack_insert(&where, card, &rack->card);
 
 			if (wrong)
 				return wrong;

@@ -12,8 +12,8 @@ enum {
 	/* Answers a reader holds back before it takes no more commands (it NAKs). */
 	ANSWERS_MAX = 16,
 	ENDPOINTS_MAX = 3 * PROFILE_INTERFACES_MAX,
-	/* The largest answer to a control request: a configuration with all its descriptors. */
-	CONTROL_MAX = 1024,
+	/* The largest answer to a control request: a part of a USB ICC's response. */
+	CONTROL_MAX = 4096,
 
 	/* A hub's port reset as the kernel's USB/IP client passes it on (USB 2.0 §11.24.2.13). */
 	RT_PORT = USB_TYPE_CLASS | USB_RECIP_OTHER,
@@ -274,6 +274,8 @@ struct request {
 	uint16_t value;
 	uint16_t index;
 	const uint8_t *setup;
+	const uint8_t *data; /* data stage of an OUT request */
+	size_t len;
 	uint8_t answer[CONTROL_MAX];
 	int64_t now;
 };
@@ -394,9 +396,10 @@ static int class_request(struct usb_device *dev, struct request *r)
 {
 	int i = find_interface(dev, r->index);
 
-	return i < 0 ? -1
-		     : ccid_control(dev->functions[i].ccid, r->setup, r->answer, sizeof(r->answer),
-			       r->now);
+	if (i < 0)
+		return -1;
+	return ccid_control(dev->functions[i].ccid, r->setup, r->data, r->len, r->answer,
+		sizeof(r->answer), r->now);
 }
 
 static int port_feature(struct usb_device *dev, struct request *r)
@@ -444,12 +447,15 @@ static int run_request(struct usb_device *dev, struct request *r)
 
 static void control(struct usb_device *dev, struct usb_urb *urb, int64_t now)
 {
-	struct request r = {
-		.type = urb->setup[USB_SETUP_bmRequestType], .setup = urb->setup, .now = now
-	};
+	struct request r;
 	size_t want = get_le16(urb->setup + USB_SETUP_wLength);
 	int n;
 
+	r.type = urb->setup[USB_SETUP_bmRequestType];
+	r.setup = urb->setup;
+	r.now = now;
+	r.data = urb->data;
+	r.len = urb->length < want ? urb->length : want;
 	r.value = get_le16(urb->setup + USB_SETUP_wValue);
 	r.index = get_le16(urb->setup + USB_SETUP_wIndex);
 	dev->stats.control++;

@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	profile_builtin(size & 1 ? "extended" : "tpdu", &p);
 	if (!loop || !rack_init(&rack, &p, 1, &card_options_default) ||
-		!rack_find(&rack, 0, 0, &where) || rack_insert(&rack, &where, "iso") ||
+		!rack_find(&rack, 0, 0, &where) ||
+		rack_insert(&where, "iso", &card_options_default) ||
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds))
 		abort();
 	rack.server = usbip_server_new(loop, rack.devices, rack.count);

@@ -381,11 +381,11 @@ START_TEST(test_disconnect_in_the_middle)
 	int fd;
 
 	ck_assert(rack_find(&rack, 0, 0, &where));
-	ck_assert_ptr_null(rack_insert(&rack, &where, "iso"));
-	ck_assert_ptr_nonnull(rack_insert(&rack, &where, "iso"));
+	ck_assert_ptr_null(rack_insert(&where, "iso", &card_options_default));
+	ck_assert_ptr_nonnull(rack_insert(&where, "iso", &card_options_default));
 	ck_assert(ccid_remove(where.ccid, where.slot));
-	ck_assert_ptr_nonnull(rack_insert(&rack, &where, "none such"));
-	ck_assert_ptr_null(rack_insert(&rack, &where, "iso"));
+	ck_assert_ptr_nonnull(rack_insert(&where, "none such", &card_options_default));
+	ck_assert_ptr_null(rack_insert(&where, "iso", &card_options_default));
 	ck_assert(!rack_find(&rack, 0, 1, &where) && !rack_find(&rack, READERS, 0, &where));
 	fd = imported();
 	submit(fd, 1, USBIP_DIR_IN, 1, NULL, 512);

@@ -2,3 +2,4 @@
 cardwire_unit_test(vreader_card vreader_core)
 cardwire_unit_test(vreader_usb vreader_core)
 cardwire_unit_test(vreader_server vreader_core)
+cardwire_unit_test(vreader_profile vreader_core)
