@@ -120,6 +120,13 @@ static uint32_t refusal(const struct share *share, const struct share_wait *wait
 	return wait->expired ? SCARD_E_SHARING_VIOLATION : SCARD_S_SUCCESS;
 }
 
+/* Runs a call of another client? No transaction begins in the middle of it. */
+static bool is_turn_of_other_client(const struct share *share, const struct share_wait *wait)
+{
+	return share->turn && !(share->turn->needs & SHARE_SYSTEM) &&
+	       share->turn->handle != wait->handle;
+}
+
 /* May it have what it asks for now? ahead: a client stands before it in the queue. */
 static bool is_grantable(const struct share *share, const struct share_wait *wait, bool ahead)
 {
@@ -130,6 +137,8 @@ static bool is_grantable(const struct share *share, const struct share_wait *wai
 	if (is_locked_out(share, wait))
 		return false;
 	if ((wait->needs & SHARE_TURN) && share->turn)
+		return false;
+	if ((wait->needs & SHARE_LOCK) && is_turn_of_other_client(share, wait))
 		return false;
 	return !(ahead && takes) || overtakes;
 }
@@ -143,6 +152,8 @@ static void grant(struct share *share, struct share_wait *wait, int64_t now)
 		take_lock(share, wait->handle, now);
 		share->depth++;
 	}
+	if (wait->handle && wait->handle == share->owner)
+		share->active = now;
 }
 
 static void enqueue(struct share *share, struct share_wait *wait)
@@ -275,7 +286,10 @@ void share_gone(struct share *share)
 	share->gone = true;
 }
 
-/* When the owner's lease runs out; INT64_MAX if nobody waits for it, or it is at work. */
+/*
+ * When the owner's lease runs out; INT64_MAX if nobody waits for it, or it is at work, or waits
+ * itself (for the turn, which the daemon has).
+ */
 static int64_t lease_end(const struct share *share)
 {
 	int64_t since = INT64_MAX;
@@ -285,6 +299,8 @@ static int64_t lease_end(const struct share *share)
 	if (share->turn && share->turn->handle == share->owner)
 		return INT64_MAX;
 	for (const struct share_wait *wait = share->first; wait; wait = wait->next) {
+		if (wait->handle == share->owner)
+			return INT64_MAX;
 		if (is_locked_out(share, wait) && wait->since < since)
 			since = wait->since;
 	}

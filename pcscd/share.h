@@ -9,7 +9,8 @@
  *
  * Two things are given out:
  *  - the lock: a transaction (counted, so Begin may be nested) or exclusive access. The owner's
- *    handle alone may use the card while it holds it. A transaction is a lease, see share_tick().
+ *    handle alone may use the card while it holds it; so it isn't given while a call of another
+ *    client runs. A transaction is a lease, see share_tick().
  *  - the turn: the right to have a call running inside the driver, one at a time.
  *
  * First come, first served: a request that must wait stands in one queue, and one that takes
@@ -174,7 +175,7 @@ int64_t share_next_tick(const struct share *share);
 /*
  * Time passes. Requests past their deadline are refused (share_next() returns them) while another
  * handle is in their way. Returns the lock's owner, whose lease has run out: it has been silent for
- * the lease time while others waited all that time. It has lost the lock, its handle and all
+ * the lease time while others waited all that time, and no request of its own did. It has lost the lock, its handle and all
  * others have SHARE_EVENT_RESET pending, and share_recover() is in force: the caller must reset the
  * card. NULL: nobody.
  */
