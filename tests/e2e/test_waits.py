@@ -158,7 +158,7 @@ class Limits(harness.CardwireTest):
 
     def test_many_readers(self):
         """More readers than pcsc-lite's 16; a client finds all of them."""
-        daemon = Pcscd(self, "".join(reader_entry(f"R{i}", "null:", NULL_LIBRARY)
+        daemon = Pcscd(self, "".join(reader_entry(f"R{i}", f"null:{i}", NULL_LIBRARY)
                                      for i in range(40)))
         client = Client(self, daemon)
         context = client.establish()
