@@ -13,6 +13,7 @@ from pathlib import Path
 SHARE = Path(__file__).resolve().parent
 STAGE = SHARE / "stage"
 LIBDIR = STAGE / "usr/lib/x86_64-linux-gnu"
+DRIVERS = STAGE / "usr/lib/pcsc/drivers"
 
 
 class Host:

@@ -1,12 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Debian's own daemon and driver, over the kernel's USB/IP host, read our virtual readers."""
 
+import re
 import unittest
+from pathlib import Path
 
 from guestlib import eventually, process, run, usbip_attach, usbip_detach_all, vreader
 
 
+PLIST = Path("/usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents/Info.plist")
+
+
+def list_reader(vendor, product, name):
+    """Adds a reader to the list of those that Debian's driver serves: the first of three parallel arrays."""
+    text = PLIST.read_text()
+    for key, value in (("ifdVendorID", vendor), ("ifdProductID", product), ("ifdFriendlyName", name)):
+        text, count = re.subn(rf"(<key>{key}</key>\s*<array>)", rf"\1<string>{value}</string>\n", text)
+        assert count == 1, key
+    PLIST.resolve().write_text(text)
+
+
 class DebianReadsVreader(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        list_reader("0x1209", "0x0001", "Virtual reader")
+
     def tearDown(self):
         usbip_detach_all()
 

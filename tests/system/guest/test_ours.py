@@ -5,13 +5,15 @@ import os
 import tempfile
 import unittest
 
-from guestlib import (Host, LIBDIR, STAGE, eventually, process, run, usbip_attach, usbip_detach_all,
+from guestlib import (DRIVERS, Host, LIBDIR, STAGE, eventually, process, run, usbip_attach, usbip_detach_all,
                       vreader)
 
 
 class OurStack(unittest.TestCase):
     def setUp(self):
-        self.socket = tempfile.mkdtemp(prefix="pcscd-") + "/pcscd.comm"
+        self.folder = tempfile.mkdtemp(prefix="pcscd-")
+        self.socket = f"{self.folder}/pcscd.comm"
+        os.mkdir(f"{self.folder}/reader.conf.d")
         self.env = {"PCSCLITE_CSOCK_NAME": self.socket, "LD_LIBRARY_PATH": str(LIBDIR)}
 
     def tearDown(self):
@@ -19,7 +21,7 @@ class OurStack(unittest.TestCase):
 
     def daemon(self):
         return process(STAGE / "usr/sbin/pcscd", "-f", "-d", "--socket", self.socket, "--drivers",
-                       LIBDIR / "pcsc/drivers", "-c", os.path.dirname(self.socket), ready_fd=True)
+                       DRIVERS, "-c", f"{self.folder}/reader.conf.d", ready_fd=True)
 
     def listed(self):
         return run("opensc-tool", "-l", env=self.env, check=False)
