@@ -26,7 +26,8 @@ struct lookup {
 	char port[32];
 };
 
-static struct addrinfo *resolve(
+/* Names, by libc's own threads. */
+static struct addrinfo *look_up(
 	const char *host, const char *port, int64_t deadline, const char **why)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
@@ -62,6 +63,19 @@ static struct addrinfo *resolve(
 		*why = gai_strerror(err);
 	free(lookup);
 	return found;
+}
+
+/* Numbers need nobody to be asked. */
+static struct addrinfo *resolve(
+	const char *host, const char *port, int64_t deadline, const char **why)
+{
+	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo *found;
+
+	if (getaddrinfo(host, port, &hints, &found) == 0)
+		return found;
+	return look_up(host, port, deadline, why);
 }
 
 static void set_option(int fd, int level, int option, int value)
