@@ -12,6 +12,7 @@
 
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
+#include "pcscd/peer.h"
 #include "pcscd/polkit.h"
 
 #define SEEN_DENIALS 32  /* programs, users and actions remembered */
@@ -69,18 +70,6 @@ void access_close(struct access *access)
 	polkit_close(access->polkit);
 	pthread_mutex_destroy(&access->lock);
 	free(access);
-}
-
-static void program_of(pid_t pid, char program[PROGRAM_SIZE])
-{
-	char path[64];
-	ssize_t length;
-
-	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
-	length = readlink(path, program, PROGRAM_SIZE - 1);
-	program[length > 0 ? length : 0] = '\0';
-	if (length <= 0)
-		snprintf(program, PROGRAM_SIZE, "a program that cannot be seen");
 }
 
 /* When the process began, in clock ticks since boot (field 22 of /proc/PID/stat); 0: not known. */
@@ -179,7 +168,7 @@ static void log_denial(struct access *access, pid_t pid, uid_t uid, const char *
 	unsigned held_back;
 	bool quiet;
 
-	program_of(pid, program);
+	peer_program(pid, program, sizeof(program));
 	pthread_mutex_lock(&access->lock);
 	denial = find_denial(access, uid, action, program);
 	quiet = denial->at && now - denial->at < ACCESS_QUIET_S * CLOCK_S;

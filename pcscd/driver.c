@@ -395,10 +395,12 @@ static bool choose_lane(struct channel *channel, enum safety safety)
 static void enter(struct channel *channel)
 {
 	pthread_mutex_lock(&channel->lane->busy);
+	log_about_reader(channel->name);
 }
 
 static void leave(struct channel *channel)
 {
+	log_about_reader(NULL);
 	pthread_mutex_unlock(&channel->lane->busy);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pcscd/log.h"
 
+#define SD_JOURNAL_SUPPRESS_LOCATION
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <syslog.h>
+#include <systemd/sd-journal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +23,7 @@
 #define FLOOD_ENTRIES    16   /* different lines watched for repetition at a time */
 #define FLOOD_TEXT       160  /* bytes kept of a line that is held back */
 #define STDOUT_WAIT_MS   100  /* how long a full pipe may delay a line before it is dropped */
+#define FIELD_BYTES      256  /* of a journal field; longer ones are cut */
 #define HEX_LINE_BYTES   600  /* bytes shown of a dump */
 #define NS_PER_US        1000
 #define NS_PER_S         INT64_C(1000000000)
@@ -47,6 +53,9 @@ static struct {
 	.level = PCSC_LOG_ERROR,
 	.sink = LOG_SINK_STDOUT,
 };
+
+static _Thread_local const char *about_reader;
+static _Thread_local pid_t about_client;
 
 static int64_t now_ns(void)
 {
@@ -115,21 +124,47 @@ static void emit_stdout(int level, const char *text, int64_t now)
 	write_stdout(line, (size_t)length);
 }
 
+static const int severities[] = {
+	[PCSC_LOG_DEBUG] = LOG_DEBUG,
+	[PCSC_LOG_INFO] = LOG_INFO,
+	[PCSC_LOG_ERROR] = LOG_ERR,
+	[PCSC_LOG_CRITICAL] = LOG_CRIT,
+};
+
+static void emit_journal(int level, const char *text)
+{
+	char fields[3][FIELD_BYTES];
+	char message[LINE_MAX_BYTES + sizeof("MESSAGE=")];
+	struct iovec entry[4];
+	int count = 1;
+
+	snprintf(fields[0], sizeof(fields[0]), "PRIORITY=%d", severities[level]);
+	if (about_reader)
+		snprintf(fields[count++], sizeof(fields[0]), "READER=%s", about_reader);
+	if (about_client)
+		snprintf(fields[count++], sizeof(fields[0]), "CLIENT_PID=%ld", (long)about_client);
+	for (int i = 0; i < count; i++)
+		entry[i] = (struct iovec){ fields[i], strlen(fields[i]) };
+	snprintf(message, sizeof(message), "MESSAGE=%s", text);
+	entry[count] = (struct iovec){ message, strlen(message) };
+	sd_journal_sendv(entry, count + 1);
+}
+
 static void emit(int level, const char *text, int64_t now)
 {
-	static const int severities[] = {
-		[PCSC_LOG_DEBUG] = LOG_DEBUG,
-		[PCSC_LOG_INFO] = LOG_INFO,
-		[PCSC_LOG_ERROR] = LOG_ERR,
-		[PCSC_LOG_CRITICAL] = LOG_CRIT,
-	};
-
 	if (state.closed)
 		return;
-	if (state.sink == LOG_SINK_SYSLOG)
-		syslog(severities[level], "%s", text);
-	else
+	switch (state.sink) {
+	case LOG_SINK_STDOUT:
 		emit_stdout(level, text, now);
+		break;
+	case LOG_SINK_SYSLOG:
+		syslog(severities[level], "%s", text);
+		break;
+	case LOG_SINK_JOURNAL:
+		emit_journal(level, text);
+		break;
+	}
 }
 
 /* Ends a window: says how many lines it held back. */
@@ -240,6 +275,29 @@ void log_close(void)
 			flood_end(&state.floods[i], now);
 	state.closed = true;
 	pthread_mutex_unlock(&state.lock);
+}
+
+void log_about_reader(const char *reader)
+{
+	about_reader = reader;
+}
+
+void log_about_client(pid_t pid)
+{
+	about_client = pid;
+}
+
+/* The manager says which device and inode the stream has (systemd.exec(5), JOURNAL_STREAM). */
+bool log_stdout_is_journal(void)
+{
+	const char *stream = secure_getenv("JOURNAL_STREAM");
+	unsigned long long device;
+	unsigned long long inode;
+	struct stat status;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDOUT_FILENO, &status) == 0 && status.st_dev == device &&
+	       status.st_ino == inode;
 }
 
 bool log_wants(int level)

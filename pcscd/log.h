@@ -3,7 +3,8 @@
 #define PCSCD_LOG_H
 
 /*
- * The daemon's log: one line at a time, to standard output (foreground) or to syslog.
+ * The daemon's log: one line at a time, to standard output (foreground), to syslog, or to the
+ * journal with fields (READER, CLIENT_PID) for what a line is about.
  *
  * Any thread may call every function here. Levels are those of <debuglog.h>: PCSC_LOG_DEBUG (0),
  * PCSC_LOG_INFO, PCSC_LOG_ERROR, PCSC_LOG_CRITICAL. A line is shown if its level is at least the
@@ -21,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <debuglog.h>
 
@@ -30,6 +32,7 @@
 enum log_sink {
 	LOG_SINK_STDOUT, /* microseconds since the previous line, then the text; flushed per line */
 	LOG_SINK_SYSLOG, /* severity follows the level */
+	LOG_SINK_JOURNAL,
 };
 
 enum log_colour {
@@ -52,6 +55,16 @@ void log_close(void);
 
 /* Writes one line; no newline at the end of `format`. A line is cut at 2048 bytes. */
 void log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * What the lines of the calling thread are about from now on, for the journal: the reader's name
+ * and the client's process. `reader` must stay valid until it is replaced; NULL and 0 are nobody.
+ */
+void log_about_reader(const char *reader);
+void log_about_client(pid_t pid);
+
+/* True if standard output is a stream to the journal, as the service manager sets it up. */
+bool log_stdout_is_journal(void);
 
 /* True if a line of `level` would be written; for callers that would format at some cost. */
 bool log_wants(int level);

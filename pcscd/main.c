@@ -38,10 +38,20 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* In colours means for somebody who looks at it, whatever the manager connected. */
+static enum log_sink choose_sink(const struct options *options, bool background)
+{
+	if (background)
+		return LOG_SINK_SYSLOG;
+	if (!options->colour && log_stdout_is_journal())
+		return LOG_SINK_JOURNAL;
+	return LOG_SINK_STDOUT;
+}
+
 static void start_log(const struct options *options, bool background)
 {
 	struct log_config config = {
-		.sink = background ? LOG_SINK_SYSLOG : LOG_SINK_STDOUT,
+		.sink = choose_sink(options, background),
 		.colour = options->colour ? LOG_COLOUR_ON : LOG_COLOUR_AUTO,
 		.level = options->log_level,
 		.apdu = options->apdu,

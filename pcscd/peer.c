@@ -21,8 +21,7 @@ int peer_of(int fd, struct peer *peer)
 	return 0;
 }
 
-/* The path of the program; where that is not allowed, the name the kernel has for the process. */
-static void program_of(pid_t pid, char *text, size_t size)
+void peer_program(pid_t pid, char *text, size_t size)
 {
 	char path[64];
 	ssize_t length;
@@ -52,7 +51,7 @@ void peer_describe(const struct peer *peer, char text[PEER_TEXT])
 {
 	char program[PEER_TEXT - 64];
 
-	program_of(peer->pid, program, sizeof(program));
+	peer_program(peer->pid, program, sizeof(program));
 	snprintf(text, PEER_TEXT, "pid %ld (%s), uid %lu", (long)peer->pid, program,
 		(unsigned long)peer->uid);
 }

@@ -15,6 +15,12 @@ struct peer {
 /* From SO_PEERCRED: as it was when the connection was made. Returns 0, or -1 with errno. */
 int peer_of(int fd, struct peer *peer);
 
+/*
+ * The program of a process: its path; where that is not allowed, the name the kernel has for it.
+ * Without control characters, cut to `size`.
+ */
+void peer_program(pid_t pid, char *text, size_t size);
+
 #define PEER_TEXT 512
 
 /* "pid 123 (/usr/bin/gpg), uid 1000"; the program is looked up in /proc now. */
