@@ -185,7 +185,7 @@ enum temper {
 static struct {
 	bool plugged;
 	enum temper temper;
-	char key[8];
+	char key[16];
 	char identity[24];
 	char node[16];
 	unsigned birth;
