@@ -147,17 +147,25 @@ static enum session_outcome do_release(
 	return reply(answer, body, sizeof(*body), 0);
 }
 
-/* May the client use this reader? The verdict is used up by the request it was asked for. */
+/*
+ * May the client use this reader? A verdict that had to be waited for is used up by the request it
+ * was asked for; one that allows is remembered for the reader of that name.
+ */
 static enum access_verdict check_card_access(struct session *session, const char *reader)
 {
 	enum session_access known = session->access_card;
 	enum access_verdict verdict;
 
 	session->access_card = SESSION_ACCESS_UNASKED;
-	if (known == SESSION_ACCESS_ALLOWED)
-		return ACCESS_ALLOWED;
 	if (known == SESSION_ACCESS_DENIED)
 		return ACCESS_DENIED;
+	if (session->allowed_reader && strcmp(session->allowed_reader, reader) == 0)
+		return ACCESS_ALLOWED;
+	if (known == SESSION_ACCESS_ALLOWED) {
+		free(session->allowed_reader);
+		session->allowed_reader = strdup(reader);
+		return ACCESS_ALLOWED;
+	}
 	verdict = server_ask_access(session, ACCESS_CARD, reader);
 	if (verdict == ACCESS_PENDING) {
 		session->access_card = SESSION_ACCESS_ASKED;
@@ -447,6 +455,7 @@ static enum session_outcome do_states(
 	(void)request;
 	if (park_until_settled(session))
 		return SESSION_PARK;
+	session->states_sent = true;
 	session->events_seen = events_count();
 	return reply_states(answer, session->array_length);
 }
@@ -493,7 +502,7 @@ static enum session_outcome do_wait(
 	if (session->dialect == 4 || session->dialect == 5)
 		return reply_states(answer, session->array_length);
 	if (session->dialect < WIRE_MINOR_NO_WAIT_BODY)
-		session->raised = events_count() != session->events_seen;
+		session->raised = session->states_sent && events_count() != session->events_seen;
 	else
 		session->held = true;
 	return SESSION_SILENT;

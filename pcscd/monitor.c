@@ -65,9 +65,11 @@ void slot_monitor(struct slot *slot)
 		timeout = POLL_DEAF_MS;
 	while (!is_stopping(slot)) {
 		int64_t begun = clock_now();
+		RESPONSECODE rc = IFD_NOT_SUPPORTED;
 
-		if (!polls || haste >= HASTE_MAX ||
-			driver_poll(slot->channel, timeout) != IFD_SUCCESS)
+		if (polls && haste < HASTE_MAX)
+			rc = driver_poll(slot->channel, timeout);
+		if (rc != IFD_SUCCESS && rc != IFD_NO_SUCH_DEVICE)
 			sleep_between_looks(slot);
 		haste = clock_now() - begun < HASTE_NS ? haste + 1 : 0;
 		if (!look(slot))

@@ -20,6 +20,7 @@
 #define SLOTS_MAX     256
 #define STACK_BYTES   ((size_t)1 << 20)
 #define SETTLE_NS     (250 * CLOCK_MS) /* clients wait for a device that is coming up, so long */
+#define ORDER_NS      (100 * CLOCK_MS) /* of that, what is left once the order is given up */
 #define SUCCESSOR_NS  (3 * CLOCK_S)    /* a device waits for its own predecessor to be closed */
 #define STOP_AGAIN_NS (100 * CLOCK_MS)
 
@@ -46,6 +47,7 @@ struct device {
 	int digit;         /* -1: none yet */
 	unsigned simultaneous; /* how many devices the driver takes, by its own word; 0: unknown */
 	int64_t settle_by;
+	bool opening; /* neither open nor failed yet */
 	bool up;
 	bool retired;
 	bool unplugged;
@@ -147,11 +149,10 @@ static void stop_slots(uint64_t id)
 /* The device has to go; the first reason counts. */
 static void retire(struct device *device, enum readers_end end, bool unplugged)
 {
-	bool first, up;
+	bool first;
 
 	pthread_mutex_lock(&table.lock);
 	first = !device->retired;
-	up = device->up;
 	if (first) {
 		device->retired = true;
 		device->end = end;
@@ -159,8 +160,6 @@ static void retire(struct device *device, enum readers_end end, bool unplugged)
 		pthread_cond_broadcast(&table.changed);
 	}
 	pthread_mutex_unlock(&table.lock);
-	if (first && up)
-		slots_count_event();
 	if (first)
 		stop_slots(device->id);
 }
@@ -206,24 +205,42 @@ static void await_predecessor(struct device *device)
 	pthread_mutex_unlock(&table.lock);
 }
 
+/* Is an earlier device of the same driver still being opened? With the table's lock held. */
+static bool is_preceded(const struct device *device)
+{
+	for (struct device *other = table.devices; other; other = other->next) {
+		if (other->id < device->id && other->opening &&
+			strcmp(other->library, device->library) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
- * The lowest digit that no other device of the driver has. A driver that takes one device only is
- * not asked for a second one, unless both come from the bus. Returns false if there is no room.
+ * The lowest digit that no other device of the driver has. Devices get them in the order in which
+ * they were added, so one waits (a little) for those before it to be opened or to fail. A driver
+ * that takes one device only is not asked for a second one, unless both come from the bus.
+ * Returns false if there is no room.
  */
 static bool choose_digit(struct device *device)
 {
+	struct timespec until = clock_timespec(device->settle_by - ORDER_NS);
 	bool used[DIGITS] = { false };
 	unsigned limit = DIGITS;
 	int digit = 0;
 
 	pthread_mutex_lock(&table.lock);
+	while (is_preceded(device)) {
+		if (pthread_cond_clockwait(&table.changed, &table.lock, CLOCK_MONOTONIC, &until))
+			break;
+	}
 	for (struct device *other = table.devices; other; other = other->next) {
 		if (other == device || other->digit < 0 ||
 			strcmp(other->library, device->library) != 0)
 			continue;
 		used[other->digit] = true;
-		if (!(device->hotplug && other->hotplug))
-			limit = other->simultaneous ? other->simultaneous : 1;
+		if (!(device->hotplug && other->hotplug) && other->simultaneous)
+			limit = other->simultaneous;
 	}
 	while (digit < DIGITS && used[digit])
 		digit++;
@@ -320,8 +337,8 @@ static bool open_device(struct device *device, enum readers_end *end)
 		return false;
 	}
 	if (rc != IFD_SUCCESS) {
-		log_line(PCSC_LOG_ERROR, "%s: the driver cannot open %s (%ld)", device->origin,
-			device->path ? device->path : device->base_name, rc);
+		log_line(PCSC_LOG_ERROR, "%s: %s: the driver cannot open %s (%ld)", device->origin,
+			device->base_name, device->path ? device->path : "the device", rc);
 		return false;
 	}
 	simultaneous = driver_get_byte(channel, TAG_IFD_SIMULTANEOUS_ACCESS, 1);
@@ -364,7 +381,6 @@ static void come_up(struct device *device)
 	pthread_mutex_lock(&table.lock);
 	device->up = true;
 	pthread_mutex_unlock(&table.lock);
-	slots_count_event();
 	if (table.callbacks.on_up)
 		table.callbacks.on_up(table.callbacks.ctx, device->id);
 }
@@ -485,13 +501,27 @@ static void end_device(struct device *device)
 	device_unref(device);
 }
 
+/* Others may go on that wait for this device's digit, or for its failure. */
+static void end_opening(struct device *device, bool opened)
+{
+	pthread_mutex_lock(&table.lock);
+	device->opening = false;
+	if (!opened)
+		device->digit = -1;
+	pthread_cond_broadcast(&table.changed);
+	pthread_mutex_unlock(&table.lock);
+}
+
 static void *device_main(void *arg)
 {
 	struct device *device = arg;
 	enum readers_end end = READERS_END_REMOVED;
+	bool opened;
 
 	await_predecessor(device);
-	if (!is_retired(device) && open_device(device, &end)) {
+	opened = !is_retired(device) && open_device(device, &end);
+	end_opening(device, opened);
+	if (opened) {
 		start_monitors(device);
 		if (is_retired(device))
 			stop_slots(device->id);
@@ -520,6 +550,7 @@ static struct device *device_new(const struct reader_spec *spec)
 	device->hotplug = spec->hotplug;
 	device->digit = -1;
 	device->looking = 1;
+	device->opening = true;
 	device->settle_by = clock_now() + SETTLE_NS;
 	device->timer.fire = stop_slots;
 	if (device->base_name && device->library && device->origin &&

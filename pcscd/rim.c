@@ -335,6 +335,7 @@ static bool stop_all(void)
 	sd_notify(0, "STOPPING=1");
 	clean = server_stop(deadline);
 	clean = readers_stop(deadline) && clean;
+	clean = server_end(deadline) && clean;
 	if (!clean)
 		log_line(PCSC_LOG_ERROR, "a driver did not come back within %d s",
 			(int)(STOP_NS / CLOCK_S));

@@ -193,12 +193,18 @@ bool server_stop(int64_t deadline)
 	for (unsigned i = 0; i < server.listener_count; i++)
 		shutdown(server.listeners[i].fd, SHUT_RDWR);
 	closed = sessions_close_all(deadline);
-	if (!pool_stop(deadline) || !closed)
-		return false;
-	timers_stop();
 	for (unsigned i = 0; i < server.listener_count; i++)
 		close(server.listeners[i].fd);
 	server.listener_count = 0;
+	return closed;
+}
+
+bool server_end(int64_t deadline)
+{
+	if (!pool_stop(deadline))
+		return false;
+	timers_stop();
 	close(server.spare);
+	server.spare = -1;
 	return true;
 }

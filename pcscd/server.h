@@ -86,10 +86,13 @@ const struct server_config *server_config(void);
 unsigned server_connections(void);
 
 /*
- * Stops accepting, closes all connections (transactions end as when a client dies), ends the pool.
- * Calls inside drivers are aborted; returns false if some have not come back at the deadline
- * (absolute CLOCK_MONOTONIC, ns).
+ * Stops accepting and closes all connections; transactions end as when a client dies, and calls
+ * inside drivers are aborted. Returns false if some have not come back at the deadline (absolute
+ * CLOCK_MONOTONIC, ns). readers_stop() comes next, then server_end().
  */
 bool server_stop(int64_t deadline);
+
+/* Ends the pool. Returns false if a thread has not come back from a driver at the deadline. */
+bool server_end(int64_t deadline);
 
 #endif

@@ -209,6 +209,7 @@ static void close_session(struct session *session)
 	close(session->fd);
 	drop_bytes(&session->in);
 	drop_bytes(&session->out);
+	free(session->allowed_reader);
 	session_unref(session); /* the table's */
 }
 

@@ -91,6 +91,7 @@ struct session {
 	enum session_parking parking;
 	enum session_access access_pcsc;
 	enum session_access access_card;
+	char *allowed_reader; /* name of the reader that it was last asked about and allowed */
 	struct slot_call call;
 	struct slot *slot; /* of an SCardConnect that is parked */
 	int64_t connect_by;
@@ -99,7 +100,8 @@ struct session {
 	bool waiting;
 	bool raised;
 	bool cancelled;
-	bool held;            /* its states have not been sent: no message may come before them */
+	bool held; /* its states have not been sent: no message may come before them */
+	bool states_sent;
 	unsigned events_seen; /* events_count() when the states were sent to a 4:3 peer */
 	struct events_waiter waiter;
 	struct events_waiter settle_waiter;

@@ -40,14 +40,22 @@ static struct slot **free_place(void)
 	return &slots.places[slots.count - MORE_PLACES];
 }
 
+/* With the list's lock held, so that the count changes together with the list. */
+static void count_event(void)
+{
+	slots.events = slots.events >= EVENTS_MAX ? 1 : slots.events + 1;
+}
+
 int slots_add(struct slot *slot)
 {
 	struct slot **place;
 
 	pthread_mutex_lock(&slots.lock);
 	place = free_place();
-	if (place)
+	if (place) {
 		*place = slot_ref(slot);
+		count_event();
+	}
 	pthread_mutex_unlock(&slots.lock);
 	if (!place)
 		return -1;
@@ -62,21 +70,16 @@ void slots_remove(struct slot *slot)
 	pthread_mutex_lock(&slots.lock);
 	for (size_t i = 0; i < slots.count && !found; i++) {
 		found = slots.places[i] == slot;
-		if (found)
+		if (found) {
 			slots.places[i] = NULL;
+			count_event();
+		}
 	}
 	pthread_mutex_unlock(&slots.lock);
 	if (found) {
 		events_raise_reader(slot->name);
 		slot_unref(slot);
 	}
-}
-
-void slots_count_event(void)
-{
-	pthread_mutex_lock(&slots.lock);
-	slots.events = slots.events >= EVENTS_MAX ? 1 : slots.events + 1;
-	pthread_mutex_unlock(&slots.lock);
 }
 
 uint32_t slots_events(void)

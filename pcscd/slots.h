@@ -24,10 +24,7 @@ int slots_add(struct slot *slot);
 /* Makes it invisible, if it is visible. Clients are told. */
 void slots_remove(struct slot *slot);
 
-/* A device came or went: counts it for SCardGetStatusChange's PnP notification. */
-void slots_count_event(void);
-
-/* 1 … 32767, changes when a reader comes or goes. */
+/* 1 … 32767, changes when a reader comes or goes; for SCardGetStatusChange's PnP notification. */
 uint32_t slots_events(void);
 
 /* A reference to the visible slot of that name or id; NULL if there is none. */
