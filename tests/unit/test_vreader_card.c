@@ -606,7 +606,7 @@ END_TEST
 
 START_TEST(test_t1_nad)
 {
-	uint8_t block[] = { 0x21, 0x00, 4, 0x80, 0xEC, 0, 0, 0 };
+	uint8_t block[7 + 2] = { 0x21, 0x00, 4, 0x80, 0xEC, 0, 0 };
 	struct peer *p = new_peer(CARD_T1);
 	uint8_t in[259];
 
