@@ -134,9 +134,13 @@ int pid_file_lock(const char *path, pid_t *holder)
 		}
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 			*holder = read_pid(fd);
-			log_line(PCSC_LOG_CRITICAL,
-				"another pcscd (pid %ld) is running: it holds %s", (long)*holder,
-				path);
+			if (*holder)
+				log_line(PCSC_LOG_CRITICAL,
+					"another pcscd (pid %ld) is running: it holds %s",
+					(long)*holder, path);
+			else
+				log_line(PCSC_LOG_CRITICAL,
+					"another pcscd is just starting: it holds %s", path);
 			close(fd);
 			return -1;
 		}

@@ -25,7 +25,7 @@ void daemon_tell_parent(int fd, int exit_code);
  * The pid file, which also is the lock that makes one daemon a socket: pid_file_lock() creates and
  * locks it (the lock survives fork()), pid_file_write() writes the pid of the calling process.
  * pid_file_lock() returns a descriptor to be kept open, or -1: *holder is then the pid of the
- * daemon that has the lock, 0 if the file cannot be made.
+ * daemon that has the lock, 0 if that isn't known or the file cannot be made.
  */
 int pid_file_lock(const char *path, pid_t *holder);
 bool pid_file_write(int fd);

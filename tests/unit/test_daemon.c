@@ -167,7 +167,10 @@ START_TEST(test_stale_pid_file)
 			pause();
 	}
 	close(lock);
+	capture_begin();
 	ck_assert_int_eq(pid_file_lock(place, &holder), -1);
+	said = capture_end();
+	ck_assert_msg(strstr(said, "another pcscd ") != NULL, "%s", said);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	ck_assert_int_eq(pid_file_holder(place), 0);
