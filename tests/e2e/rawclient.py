@@ -104,7 +104,7 @@ class RawClient:
         """Registers for one notification; the states that go with it, by dialect."""
         if self.minor == 3:
             self.send(WAIT, struct.pack("=II", 0, 0))
-            return None
+            return self.states()
         self.send(WAIT)
         return self._states(ARRAY_ENTRIES) if self.minor < 6 else self.states()
 
