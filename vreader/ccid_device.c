@@ -94,7 +94,7 @@ static void answer(struct ccid_device *dev, uint8_t slot_number, uint8_t type, u
 	if (len)
 		memcpy(msg + CCID_MSG_abData, data, len);
 	dev->stats.messages_in++;
-	dev->host.bulk_in(dev->host.ctx, msg, CCID_MSG_HEADER_SIZE + len);
+	dev->host.bulk_in(dev->host.ctx, type, msg, CCID_MSG_HEADER_SIZE + len);
 }
 
 void slot_answer(struct slot *slot, uint8_t type, uint8_t seq, uint8_t status, uint8_t error,

@@ -28,8 +28,9 @@ struct ccid_device;
 
 /* What the reader needs of the USB device around it. */
 struct ccid_host {
-	/* A whole message for the bulk-IN pipe; the bytes are copied. */
-	void (*bulk_in)(void *ctx, const uint8_t *msg, size_t len);
+	/* A whole message for the bulk-IN pipe, the answer to one of type command; the bytes are
+	 * copied. */
+	void (*bulk_in)(void *ctx, uint8_t command, const uint8_t *msg, size_t len);
 	/* ccid_interrupt_in() has something to say. */
 	void (*notify)(void *ctx);
 	void *ctx;

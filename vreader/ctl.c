@@ -42,6 +42,7 @@ struct command {
 	char *words[WORDS_MAX];
 	size_t count;
 	FILE *answer;
+	char why[512];
 };
 
 /* NULL when done, else what is wrong. */
@@ -150,6 +151,26 @@ static const char *do_stats(struct command *c)
 	return NULL;
 }
 
+/* faults READER FILE|none */
+static const char *do_faults(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	struct fault_script *script = NULL;
+
+	if (wrong)
+		return wrong;
+	if (c->count != 3)
+		return "expected: faults READER FILE, or none";
+	if (strcmp(c->words[2], "none") != 0) {
+		script = fault_load(c->words[2], c->why, sizeof(c->why));
+		if (!script)
+			return c->why;
+	}
+	usb_device_set_faults(c->ctl->rack->devices[where.reader], script);
+	return NULL;
+}
+
 static const char *do_quit(struct command *c)
 {
 	*c->ctl->quit = true;
@@ -166,6 +187,7 @@ static const struct {
 	{ "unplug", do_unplug },
 	{ "list", do_list },
 	{ "stats", do_stats },
+	{ "faults", do_faults },
 	{ "quit", do_quit },
 };
 
@@ -174,7 +196,8 @@ static const char *run_words(struct command *c)
 	for (size_t i = 0; c->count && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(commands[i].name, c->words[0]) == 0)
 			return commands[i].run(c);
-	return "no such command; there are: insert, remove, plug, unplug, list, stats, quit";
+	return "no such command; there are: insert, remove, plug, unplug, list, stats, faults, "
+	       "quit";
 }
 
 static void client_free(struct client *client)
@@ -198,7 +221,7 @@ static void answer_line(struct client *client)
 	char *text = NULL, *save = NULL;
 	size_t size = 0, head_len;
 	const char *wrong;
-	char head[256];
+	char head[600];
 
 	for (char *w = strtok_r(client->line, " \t\r", &save); w && c.count < WORDS_MAX;
 		w = strtok_r(NULL, " \t\r", &save))

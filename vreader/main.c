@@ -25,6 +25,7 @@ static const char usage_text[] =
 	"  --card NAME        iso (default) or none\n"
 	"  --id VID:PID       USB identity, hexadecimal (default 1209:0001)\n"
 	"  --speed NAME       full (default) or high\n"
+	"  --faults FILE      make the readers misbehave; the grammar is in vreader(1)\n"
 	"  --ready-fd N       write a newline to descriptor N when ready\n"
 	"\n"
 	"ctl: a running server; --ctl defaults to $VREADER_CTL\n"
@@ -32,6 +33,7 @@ static const char usage_text[] =
 	"  remove R           take it out\n"
 	"  plug R, unplug R   the reader itself\n"
 	"  list               readers and cards\n"
+	"  faults R FILE      load a fault script, or none\n"
 	"  stats R            counts of USB transfers and CCID messages\n"
 	"  quit               end the server\n";
 
@@ -80,6 +82,7 @@ enum {
 	OPT_CARD_OPTION,
 	OPT_ID,
 	OPT_SPEED,
+	OPT_FAULTS,
 	OPT_READY_FD,
 };
 
@@ -93,6 +96,7 @@ static const struct option serve_long[] = {
 	{ "card-option", required_argument, NULL, OPT_CARD_OPTION },
 	{ "id", required_argument, NULL, OPT_ID },
 	{ "speed", required_argument, NULL, OPT_SPEED },
+	{ "faults", required_argument, NULL, OPT_FAULTS },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -136,6 +140,9 @@ static int serve_option(int opt, struct serve_options *o, struct serve_words *w)
 		return 0;
 	case OPT_SPEED:
 		w->speed = optarg;
+		return 0;
+	case OPT_FAULTS:
+		o->faults = optarg;
 		return 0;
 	case OPT_READY_FD:
 		if (!parse_number(optarg, 0, 1 << 20, &n))
@@ -227,7 +234,7 @@ static int main_ctl(int argc, char **argv)
 		return usage_error("which server", "give --ctl PATH or set VREADER_CTL");
 	if (optind == argc)
 		return usage_error(
-			"no command", "insert, remove, plug, unplug, list, stats or quit");
+			"no command", "insert, remove, plug, unplug, list, stats, faults or quit");
 	return ctl_client(path, argc - optind, argv + optind);
 }
 

@@ -66,3 +66,15 @@ const char *rack_insert(
 	ccid_insert(where->ccid, where->slot, card);
 	return NULL;
 }
+
+bool rack_load_faults(struct rack *rack, const char *path, char *why, size_t why_size)
+{
+	for (size_t i = 0; i < rack->count; i++) {
+		struct fault_script *script = fault_load(path, why, why_size);
+
+		if (!script)
+			return false;
+		usb_device_set_faults(rack->devices[i], script);
+	}
+	return true;
+}

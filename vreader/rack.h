@@ -39,4 +39,7 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 const char *rack_insert(
 	const struct rack_slot *where, const char *card, const struct card_options *options);
 
+/* Makes every reader misbehave by the script. False with an explanation in why. */
+bool rack_load_faults(struct rack *rack, const char *path, char *why, size_t why_size);
+
 #endif

@@ -127,6 +127,7 @@ static int run(struct service *s)
 static int start_and_run(struct service *s, const struct serve_options *o)
 {
 	const char *wrong;
+	char why[512];
 
 	s->loop = loop_new();
 	if (!s->loop || !catch_signals(s))
@@ -136,6 +137,10 @@ static int start_and_run(struct service *s, const struct serve_options *o)
 	wrong = o->card ? insert_cards(&s->rack, o->card) : NULL;
 	if (wrong) {
 		fprintf(stderr, "vreader: card %s: %s\n", o->card, wrong);
+		return 1;
+	}
+	if (o->faults && !rack_load_faults(&s->rack, o->faults, why, sizeof(why))) {
+		fprintf(stderr, "vreader: %s\n", why);
 		return 1;
 	}
 	s->rack.server = usbip_server_new(s->loop, s->rack.devices, s->rack.count);

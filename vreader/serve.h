@@ -21,7 +21,8 @@ struct serve_options {
 	size_t readers;
 	const char *card; /* name of the card in each slot; NULL: none */
 	struct card_options card_options;
-	int ready_fd; /* gets a newline when clients can come, then is closed; -1: none */
+	const char *faults; /* path of a fault script; NULL: none */
+	int ready_fd;       /* gets a newline when clients can come, then is closed; -1: none */
 };
 
 /* Returns the exit status of the program; says on stderr what went wrong. */

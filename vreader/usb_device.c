@@ -8,6 +8,10 @@
 #include "spec/usbip.h"
 #include "vreader/bytes.h"
 
+#define MS ((int64_t)1000000)
+/* Between time extensions that a fault script makes, ns. */
+#define EXTENSION_GAP (100 * MS)
+
 enum {
 	/* Answers a reader holds back before it takes no more commands (it NAKs). */
 	ANSWERS_MAX = 16,
@@ -27,6 +31,10 @@ struct message {
 	struct message *next;
 	size_t len;
 	size_t sent;
+	int64_t due;    /* not before, ns */
+	uint32_t again; /* sent so many times more; FAULT_FOREVER: always */
+	bool no_zlp;    /* full packets are not followed by an empty one */
+	bool stall;     /* stands for a stall of the pipe */
 	uint8_t data[];
 };
 
@@ -44,6 +52,7 @@ struct endpoint {
 struct function {
 	struct usb_device *dev;
 	struct ccid_device *ccid;
+	uint8_t bulk_out; /* address */
 	struct endpoint *bulk_in;
 	struct endpoint *interrupt_in;
 };
@@ -54,6 +63,9 @@ struct usb_device {
 	struct endpoint endpoints[ENDPOINTS_MAX];
 	size_t endpoint_count;
 	uint8_t configuration;
+	int64_t now;                 /* of the call being served, ns */
+	struct fault_script *faults; /* NULL: none */
+	bool gone;
 	usb_complete complete; /* NULL: no host */
 	void *complete_ctx;
 	struct usb_stats stats;
@@ -68,6 +80,14 @@ static void finish(struct usb_device *dev, struct usb_urb *urb, int32_t status)
 		dev->complete(dev->complete_ctx, urb);
 	else
 		free(urb);
+}
+
+static struct endpoint *find_endpoint(struct usb_device *dev, uint8_t address)
+{
+	for (size_t i = 0; i < dev->endpoint_count; i++)
+		if (dev->endpoints[i].address == address)
+			return &dev->endpoints[i];
+	return NULL;
 }
 
 static struct usb_urb *pop_urb(struct endpoint *ep)
@@ -101,9 +121,30 @@ static void drop_first_message(struct endpoint *ep)
 	free(m);
 }
 
+/* The message has been sent: the next one's turn, or the same one's again. */
+static void message_sent(struct usb_device *dev, struct endpoint *ep)
+{
+	struct message *m = ep->messages;
+
+	if (m->again == 0) {
+		drop_first_message(ep);
+		return;
+	}
+	if (m->again != FAULT_FOREVER)
+		m->again--;
+	m->sent = 0;
+	m->due = dev->now + EXTENSION_GAP;
+}
+
+enum fill {
+	FILL_DONE,
+	FILL_PART, /* the transfer waits for more packets */
+	FILL_OVERFLOW,
+};
+
 /* Moves packets of the oldest message into the URB: until a packet is short, which ends the
  * message too, or the URB is full. A message of full packets ends with an empty one. */
-static int32_t fill_in(struct endpoint *ep, struct usb_urb *urb)
+static enum fill fill_in(struct usb_device *dev, struct endpoint *ep, struct usb_urb *urb)
 {
 	struct message *m = ep->messages;
 
@@ -114,31 +155,68 @@ static int32_t fill_in(struct endpoint *ep, struct usb_urb *urb)
 			n = ep->packet;
 		if (n > urb->length - urb->actual) {
 			drop_first_message(ep);
-			return USBIP_STATUS_EOVERFLOW;
+			return FILL_OVERFLOW;
 		}
 		memcpy(urb->data + urb->actual, m->data + m->sent, n);
 		urb->actual += n;
 		m->sent += n;
 		if (n < ep->packet) {
-			drop_first_message(ep);
-			break;
+			message_sent(dev, ep);
+			return FILL_DONE;
+		}
+		if (m->no_zlp && m->sent == m->len) {
+			message_sent(dev, ep);
+			return urb->actual == urb->length ? FILL_DONE : FILL_PART;
 		}
 		if (urb->actual == urb->length)
-			break;
+			return FILL_DONE;
 	}
+}
+
+static int32_t fill_status(enum fill result, const struct usb_urb *urb)
+{
+	if (result == FILL_OVERFLOW)
+		return USBIP_STATUS_EOVERFLOW;
 	if (urb->actual < urb->length && urb->short_not_ok)
 		return USBIP_STATUS_EREMOTEIO;
 	return USBIP_STATUS_OK;
 }
 
+static void stall_endpoint(struct usb_device *dev, struct endpoint *ep)
+{
+	ep->halted = true;
+	while (ep->urbs)
+		finish(dev, pop_urb(ep), USBIP_STATUS_EPIPE);
+}
+
 static void pump_bulk_in(struct usb_device *dev, struct endpoint *ep)
 {
-	while (ep->urbs && ep->messages) {
-		struct usb_urb *urb = pop_urb(ep);
+	while (ep->urbs && ep->messages && ep->messages->due <= dev->now) {
+		enum fill result;
 
-		dev->stats.bulk_in++;
-		finish(dev, urb, fill_in(ep, urb));
+		if (ep->messages->stall) {
+			drop_first_message(ep);
+			stall_endpoint(dev, ep);
+			return;
+		}
+		result = fill_in(dev, ep, ep->urbs);
+		if (result != FILL_PART) {
+			struct usb_urb *urb = pop_urb(ep);
+
+			dev->stats.bulk_in++;
+			finish(dev, urb, fill_status(result, urb));
+		}
 	}
+}
+
+/* The length of what goes out instead; 0: nothing. */
+static size_t faulty_notification(struct usb_device *dev, uint8_t *packet, size_t len)
+{
+	struct fault_outcome out;
+
+	fault_apply(dev->faults, RDR_to_PC_NotifySlotChange, packet, len, &out);
+	dev->gone |= out.disappear;
+	return out.drop || out.disappear ? 0 : out.len;
 }
 
 static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
@@ -146,10 +224,12 @@ static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
 	struct ccid_device *ccid = dev->functions[ep->interface].ccid;
 
 	while (ep->urbs) {
-		uint8_t packet[PROFILE_INTERRUPT_PACKET];
-		size_t n = ccid_interrupt_in(ccid, packet, sizeof(packet));
+		uint8_t packet[PROFILE_INTERRUPT_PACKET + FAULT_BYTES_MAX];
+		size_t n = ccid_interrupt_in(ccid, packet, PROFILE_INTERRUPT_PACKET);
 		struct usb_urb *urb;
 
+		if (n && dev->faults)
+			n = faulty_notification(dev, packet, n);
 		if (n == 0)
 			return;
 		urb = pop_urb(ep);
@@ -164,24 +244,100 @@ static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
 	}
 }
 
-static void host_bulk_in(void *ctx, const uint8_t *msg, size_t len)
+static struct message *queue_message(
+	struct endpoint *ep, const uint8_t *bytes, size_t len, int64_t due)
+{
+	struct message *m = calloc(1, sizeof(*m) + len), **tail;
+
+	if (!m)
+		return NULL; /* the host's deadline deals with it */
+	m->len = len;
+	m->due = due;
+	if (len)
+		memcpy(m->data, bytes, len);
+	for (tail = &ep->messages; *tail; tail = &(*tail)->next)
+		;
+	*tail = m;
+	ep->message_count++;
+	return m;
+}
+
+static void queue_extensions(struct endpoint *ep, const struct fault_outcome *out, int64_t due)
+{
+	uint8_t header[CCID_MSG_HEADER_SIZE];
+	struct message *m;
+
+	memcpy(header, out->msg, sizeof(header));
+	put_le32(header + CCID_MSG_dwLength, 0);
+	header[CCID_MSG_bStatus] =
+		(uint8_t)(CCID_COMMAND_TIME_EXTENSION | (header[CCID_MSG_bStatus] & CCID_ICC_MASK));
+	header[CCID_MSG_bError] = out->multiplier;
+	header[CCID_MSG_bChainParameter] = 0;
+	m = queue_message(ep, header, sizeof(header), due);
+	if (m)
+		m->again = out->extensions == FAULT_FOREVER ? FAULT_FOREVER : out->extensions - 1;
+}
+
+/* The message itself, as often and in as many transfers as the script wants. */
+static void queue_outcome(struct endpoint *ep, const struct fault_outcome *out, int64_t due)
+{
+	size_t first = out->split && out->split < out->len ? out->split : out->len;
+
+	for (uint32_t i = 0; i <= out->repeat; i++) {
+		struct message *m = queue_message(ep, out->msg, first, due);
+
+		if (m)
+			m->no_zlp = out->no_zlp;
+		if (first < out->len)
+			queue_message(ep, out->msg + first, out->len - first, due);
+	}
+}
+
+static void faulty_bulk_in(struct function *f, uint8_t command, uint8_t *msg, size_t len)
+{
+	struct usb_device *dev = f->dev;
+	struct fault_outcome out;
+	struct message *m;
+	int64_t due;
+
+	fault_apply(dev->faults, command, msg, len, &out);
+	due = dev->now + out.delay_ms * MS;
+	dev->gone |= out.disappear;
+	if (out.stall_out)
+		stall_endpoint(dev, find_endpoint(dev, f->bulk_out));
+	if (out.before_len)
+		queue_message(f->bulk_in, out.before, out.before_len, due);
+	if (out.extensions && len >= CCID_MSG_HEADER_SIZE)
+		queue_extensions(f->bulk_in, &out, due);
+	if (out.stall) {
+		m = queue_message(f->bulk_in, NULL, 0, due);
+		if (m)
+			m->stall = true;
+	} else if (!out.drop && !out.disappear && out.extensions != FAULT_FOREVER) {
+		queue_outcome(f->bulk_in, &out, due);
+	}
+}
+
+static void host_bulk_in(void *ctx, uint8_t command, const uint8_t *msg, size_t len)
 {
 	struct function *f = ctx;
-	struct message *m, **tail;
+	uint8_t *copy;
 
 	if (!f->dev->complete || !f->bulk_in)
 		return;
-	m = malloc(sizeof(*m) + len);
-	if (!m)
-		return; /* the host's deadline deals with it */
-	m->next = NULL;
-	m->len = len;
-	m->sent = 0;
-	memcpy(m->data, msg, len);
-	for (tail = &f->bulk_in->messages; *tail; tail = &(*tail)->next)
-		;
-	*tail = m;
-	f->bulk_in->message_count++;
+	/* What was on its way when the host aborted is not sent any more (CCID 1.1 §5.3.1). */
+	if (command == PC_to_RDR_Abort)
+		drop_messages(f->bulk_in);
+	if (!f->dev->faults) {
+		queue_message(f->bulk_in, msg, len, f->dev->now);
+		return;
+	}
+	copy = malloc(len + FAULT_BYTES_MAX);
+	if (!copy)
+		return;
+	memcpy(copy, msg, len);
+	faulty_bulk_in(f, command, copy, len);
+	free(copy);
 }
 
 static void host_notify(void *ctx)
@@ -202,7 +358,7 @@ static void pump_bulk_out(struct usb_device *dev, struct endpoint *ep, int64_t n
 {
 	struct function *f = &dev->functions[ep->interface];
 
-	while (ep->urbs && f->bulk_in->message_count < ANSWERS_MAX) {
+	while (ep->urbs && !ep->halted && f->bulk_in->message_count < ANSWERS_MAX) {
 		struct usb_urb *urb = pop_urb(ep);
 		bool last = urb->length % ep->packet || urb->length == 0 || urb->zero_packet;
 
@@ -215,19 +371,10 @@ static void pump_bulk_out(struct usb_device *dev, struct endpoint *ep, int64_t n
 
 /* --- Endpoints ------------------------------------------------------------------------------ */
 
-static struct endpoint *find_endpoint(struct usb_device *dev, uint8_t address)
-{
-	for (size_t i = 0; i < dev->endpoint_count; i++)
-		if (dev->endpoints[i].address == address)
-			return &dev->endpoints[i];
-	return NULL;
-}
-
 static void pump(struct usb_device *dev, struct endpoint *ep, int64_t now)
 {
 	if (ep->halted) {
-		while (ep->urbs)
-			finish(dev, pop_urb(ep), USBIP_STATUS_EPIPE);
+		stall_endpoint(dev, ep);
 		return;
 	}
 	if (ep->type == USB_ENDPOINT_XFER_INTERRUPT)
@@ -498,7 +645,8 @@ static bool add_function(struct usb_device *dev, size_t i)
 
 	f->dev = dev;
 	if (intf->endpoints >= 2) {
-		add_endpoint(dev, i, profile_bulk_out(i), USB_ENDPOINT_XFER_BULK, packet);
+		f->bulk_out = profile_bulk_out(i);
+		add_endpoint(dev, i, f->bulk_out, USB_ENDPOINT_XFER_BULK, packet);
 		f->bulk_in =
 			add_endpoint(dev, i, profile_bulk_in(i), USB_ENDPOINT_XFER_BULK, packet);
 	}
@@ -534,6 +682,7 @@ void usb_device_free(struct usb_device *dev)
 	usb_device_detach(dev);
 	for (size_t i = 0; i < dev->profile.interface_count; i++)
 		ccid_free(dev->functions[i].ccid);
+	fault_free(dev->faults);
 	free(dev);
 }
 
@@ -552,6 +701,7 @@ void usb_device_attach(struct usb_device *dev, usb_complete complete, void *ctx)
 	dev->complete = complete;
 	dev->complete_ctx = ctx;
 	dev->configuration = 1;
+	dev->gone = false;
 	reset_functions(dev);
 }
 
@@ -577,6 +727,7 @@ void usb_device_submit(struct usb_device *dev, struct usb_urb *urb, int64_t now)
 	struct endpoint *ep;
 	struct usb_urb **tail;
 
+	dev->now = now;
 	urb->next = NULL;
 	urb->actual = 0;
 	if (!(urb->ep & USB_ENDPOINT_NUMBER_MASK)) {
@@ -609,8 +760,20 @@ struct usb_urb *usb_device_unlink(struct usb_device *dev, uint32_t seqnum)
 	return NULL;
 }
 
+void usb_device_set_faults(struct usb_device *dev, struct fault_script *script)
+{
+	fault_free(dev->faults);
+	dev->faults = script;
+}
+
+bool usb_device_gone(const struct usb_device *dev)
+{
+	return dev->gone;
+}
+
 void usb_device_run(struct usb_device *dev, int64_t now)
 {
+	dev->now = now;
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
 		ccid_run(dev->functions[i].ccid, now);
 		pump_interface(dev, i, now);
@@ -622,10 +785,14 @@ int64_t usb_device_deadline(const struct usb_device *dev)
 	int64_t due = CCID_NO_DEADLINE;
 
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
-		int64_t one = ccid_deadline(dev->functions[i].ccid);
+		const struct function *f = &dev->functions[i];
+		int64_t one = ccid_deadline(f->ccid);
 
 		if (one < due)
 			due = one;
+		if (f->bulk_in && f->bulk_in->urbs && f->bulk_in->messages &&
+			f->bulk_in->messages->due < due)
+			due = f->bulk_in->messages->due;
 	}
 	return due;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "vreader/ccid_device.h"
+#include "vreader/fault.h"
 #include "vreader/profile.h"
 
 /* One transfer, in one block of memory with its data; free() releases it. */
@@ -63,6 +64,11 @@ bool usb_device_attached(const struct usb_device *dev);
 void usb_device_submit(struct usb_device *dev, struct usb_urb *urb, int64_t now);
 /* Takes a URB back before it ended; NULL when it has ended. The caller frees it. */
 struct usb_urb *usb_device_unlink(struct usb_device *dev, uint32_t seqnum);
+
+/* Makes the device misbehave; takes the script over. NULL: it behaves. */
+void usb_device_set_faults(struct usb_device *dev, struct fault_script *script);
+/* A fault script made the device vanish; attaching it ends that. */
+bool usb_device_gone(const struct usb_device *dev);
 
 /* To be called when usb_device_deadline() has come. */
 void usb_device_run(struct usb_device *dev, int64_t now);

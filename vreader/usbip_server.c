@@ -582,6 +582,8 @@ void usbip_server_run(struct usbip_server *s, int64_t now)
 
 		if (usb_device_deadline(e->device) <= now)
 			usb_device_run(e->device, now);
+		if (usb_device_gone(e->device))
+			usbip_server_unplug(s, i);
 		if (e->importer && e->importer->tx.len)
 			connection_settle(e->importer);
 	}

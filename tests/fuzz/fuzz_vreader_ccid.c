@@ -12,11 +12,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void on_bulk_in(void *ctx, const uint8_t *msg, size_t len)
+static void on_bulk_in(void *ctx, uint8_t command, const uint8_t *msg, size_t len)
 {
 	struct ccid_device *const *dev = ctx;
 
 	(void)dev;
+	(void)command;
 	if (len < CCID_MSG_HEADER_SIZE ||
 		get_le32(msg + CCID_MSG_dwLength) != len - CCID_MSG_HEADER_SIZE)
 		abort();

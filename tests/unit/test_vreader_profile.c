@@ -125,9 +125,10 @@ END_TEST
 
 /* --- USB ICCs */
 
-static void no_bulk(void *ctx, const uint8_t *msg, size_t len)
+static void no_bulk(void *ctx, uint8_t command, const uint8_t *msg, size_t len)
 {
 	(void)ctx;
+	(void)command;
 	(void)msg;
 	(void)len;
 	ck_abort_msg("a bulk message on a device without bulk pipes");

@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "vreader/fault.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spec/ccid.h"
+#include "vreader/bytes.h"
+
+enum {
+	ANY_MESSAGE = 0,
+	WORDS_MAX = 8,
+	EXTENSIONS_MAX = 1000,
+	COPIES_MAX = 100,
+	DELAY_MAX_MS = 600000,
+};
+
+struct rule;
+typedef void (*apply_handler)(const struct rule *rule, struct fault_outcome *out);
+
+struct rule {
+	struct rule *next;
+	uint8_t command; /* or ANY_MESSAGE */
+	uint32_t from;   /* counted from 1 */
+	uint32_t to;
+	uint32_t seen;
+	apply_handler apply;
+	uint32_t args[2];
+	uint8_t bytes[FAULT_BYTES_MAX];
+	size_t len;
+};
+
+struct fault_script {
+	struct rule *rules;
+};
+
+/* --- What the actions do ---------------------------------------------------------------------- */
+
+static void do_drop(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	out->drop = true;
+}
+
+static void do_delay(const struct rule *r, struct fault_outcome *out)
+{
+	out->delay_ms = r->args[0];
+}
+
+static void do_truncate(const struct rule *r, struct fault_outcome *out)
+{
+	if (r->args[0] < out->len)
+		out->len = r->args[0];
+}
+
+static void do_oversize(const struct rule *r, struct fault_outcome *out)
+{
+	memset(out->msg + out->len, 0xA5, r->args[0]);
+	out->len += r->args[0];
+}
+
+static void do_repeat(const struct rule *r, struct fault_outcome *out)
+{
+	out->repeat = r->args[0];
+}
+
+static void do_set(const struct rule *r, struct fault_outcome *out)
+{
+	if (r->args[0] < out->len)
+		out->msg[r->args[0]] = (uint8_t)r->args[1];
+}
+
+static void do_xor(const struct rule *r, struct fault_outcome *out)
+{
+	if (r->args[0] < out->len)
+		out->msg[r->args[0]] ^= (uint8_t)r->args[1];
+}
+
+static void set_field(struct fault_outcome *out, size_t offset, uint32_t value)
+{
+	if (offset < out->len)
+		out->msg[offset] = (uint8_t)value;
+}
+
+static void do_type(const struct rule *r, struct fault_outcome *out)
+{
+	set_field(out, CCID_MSG_bMessageType, r->args[0]);
+}
+
+static void do_slot(const struct rule *r, struct fault_outcome *out)
+{
+	set_field(out, CCID_MSG_bSlot, r->args[0]);
+}
+
+static void do_seq(const struct rule *r, struct fault_outcome *out)
+{
+	if (out->len > CCID_MSG_bSeq)
+		set_field(out, CCID_MSG_bSeq, out->msg[CCID_MSG_bSeq] + r->args[0]);
+}
+
+static void do_length(const struct rule *r, struct fault_outcome *out)
+{
+	if (out->len >= CCID_MSG_HEADER_SIZE)
+		put_le32(out->msg + CCID_MSG_dwLength, r->args[0]);
+}
+
+static void do_replace(const struct rule *r, struct fault_outcome *out)
+{
+	memcpy(out->msg, r->bytes, r->len);
+	out->len = r->len;
+}
+
+static void do_before(const struct rule *r, struct fault_outcome *out)
+{
+	memcpy(out->before, r->bytes, r->len);
+	out->before_len = r->len;
+}
+
+static void do_extend(const struct rule *r, struct fault_outcome *out)
+{
+	out->extensions = r->args[0];
+	out->multiplier = (uint8_t)r->args[1];
+}
+
+static void do_split(const struct rule *r, struct fault_outcome *out)
+{
+	out->split = r->args[0];
+}
+
+static void do_nozlp(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	out->no_zlp = true;
+}
+
+static void do_stall(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	out->stall = true;
+}
+
+static void do_stall_out(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	out->stall_out = true;
+}
+
+static void do_disappear(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	out->disappear = true;
+}
+
+/* --- The grammar ------------------------------------------------------------------------------ */
+
+enum shape {
+	NOTHING,
+	NUMBER,
+	TWO_NUMBERS,
+	COUNT_AND_NUMBER, /* the count may be "forever" */
+	HEX,
+};
+
+static const struct action {
+	const char *name;
+	enum shape shape;
+	uint32_t max; /* of the first number */
+	apply_handler apply;
+} actions[] = {
+	{ "drop", NOTHING, 0, do_drop },
+	{ "delay", NUMBER, DELAY_MAX_MS, do_delay },
+	{ "truncate", NUMBER, UINT32_MAX, do_truncate },
+	{ "oversize", NUMBER, FAULT_BYTES_MAX, do_oversize },
+	{ "repeat", NUMBER, COPIES_MAX, do_repeat },
+	{ "set", TWO_NUMBERS, UINT32_MAX, do_set },
+	{ "xor", TWO_NUMBERS, UINT32_MAX, do_xor },
+	{ "type", NUMBER, 255, do_type },
+	{ "slot", NUMBER, 255, do_slot },
+	{ "seq", NUMBER, 255, do_seq },
+	{ "length", NUMBER, UINT32_MAX, do_length },
+	{ "replace", HEX, 0, do_replace },
+	{ "before", HEX, 0, do_before },
+	{ "extend", COUNT_AND_NUMBER, EXTENSIONS_MAX, do_extend },
+	{ "split", NUMBER, UINT32_MAX, do_split },
+	{ "nozlp", NOTHING, 0, do_nozlp },
+	{ "stall", NOTHING, 0, do_stall },
+	{ "stall-out", NOTHING, 0, do_stall_out },
+	{ "disappear", NOTHING, 0, do_disappear },
+};
+
+static const struct {
+	const char *name;
+	uint8_t command;
+} messages[] = {
+	{ "any", ANY_MESSAGE },
+	{ "SetParameters", PC_to_RDR_SetParameters },
+	{ "IccPowerOn", PC_to_RDR_IccPowerOn },
+	{ "IccPowerOff", PC_to_RDR_IccPowerOff },
+	{ "GetSlotStatus", PC_to_RDR_GetSlotStatus },
+	{ "Secure", PC_to_RDR_Secure },
+	{ "T0APDU", PC_to_RDR_T0APDU },
+	{ "Escape", PC_to_RDR_Escape },
+	{ "GetParameters", PC_to_RDR_GetParameters },
+	{ "ResetParameters", PC_to_RDR_ResetParameters },
+	{ "IccClock", PC_to_RDR_IccClock },
+	{ "XfrBlock", PC_to_RDR_XfrBlock },
+	{ "Mechanical", PC_to_RDR_Mechanical },
+	{ "Abort", PC_to_RDR_Abort },
+	{ "SetDataRateAndClockFrequency", PC_to_RDR_SetDataRateAndClockFrequency },
+	{ "NotifySlotChange", RDR_to_PC_NotifySlotChange },
+};
+
+/* Lines for whoever runs the script. */
+static const char *const foreign_words[] = { "profile", "protocol", "title", "send", "expect" };
+
+static bool parse_number(const char *text, uint32_t max, uint32_t *value)
+{
+	unsigned long v;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	v = strtoul(text, &end, 0);
+	*value = (uint32_t)v;
+	return !*end && !errno && v <= max;
+}
+
+/* N, N-M or *. */
+static bool parse_which(char *text, struct rule *r)
+{
+	char *dash = strchr(text, '-');
+
+	if (strcmp(text, "*") == 0) {
+		r->from = 1;
+		r->to = UINT32_MAX;
+		return true;
+	}
+	if (dash)
+		*dash = '\0';
+	if (!parse_number(text, UINT32_MAX, &r->from) || r->from == 0)
+		return false;
+	r->to = r->from;
+	return !dash || (parse_number(dash + 1, UINT32_MAX, &r->to) && r->to >= r->from);
+}
+
+static bool parse_hex(const char *text, struct rule *r)
+{
+	size_t digits = strlen(text);
+
+	if (digits % 2 || digits / 2 > sizeof(r->bytes) ||
+		strspn(text, "0123456789abcdefABCDEF") != digits)
+		return false;
+	for (r->len = 0; r->len < digits / 2; r->len++) {
+		const char pair[3] = { text[2 * r->len], text[2 * r->len + 1], '\0' };
+
+		r->bytes[r->len] = (uint8_t)strtoul(pair, NULL, 16);
+	}
+	return true;
+}
+
+static bool parse_count(const char *text, uint32_t max, uint32_t *value)
+{
+	if (strcmp(text, "forever") != 0)
+		return parse_number(text, max, value);
+	*value = FAULT_FOREVER;
+	return true;
+}
+
+static bool parse_args(const struct action *a, char **words, size_t count, struct rule *r)
+{
+	switch (a->shape) {
+	case NOTHING:
+		return count == 0;
+	case NUMBER:
+		return count == 1 && parse_number(words[0], a->max, &r->args[0]);
+	case TWO_NUMBERS:
+		return count == 2 && parse_number(words[0], a->max, &r->args[0]) &&
+		       parse_number(words[1], 255, &r->args[1]);
+	case COUNT_AND_NUMBER:
+		return count == 2 && parse_count(words[0], a->max, &r->args[0]) &&
+		       parse_number(words[1], 255, &r->args[1]);
+	case HEX:
+		return count == 1 && parse_hex(words[0], r);
+	}
+	return false;
+}
+
+/* words: after "on". NULL when done, else what is wrong. */
+static const char *parse_rule(char **words, size_t count, struct rule *r)
+{
+	bool known = false;
+
+	if (count < 3)
+		return "expected: on MESSAGE WHICH ACTION [ARGUMENT]...";
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		if (strcmp(messages[i].name, words[0]) == 0) {
+			r->command = messages[i].command;
+			known = true;
+		}
+	}
+	if (!known)
+		return "no such message";
+	if (!parse_which(words[1], r))
+		return "expected N, N-M or *";
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (strcmp(actions[i].name, words[2]) != 0)
+			continue;
+		r->apply = actions[i].apply;
+		return parse_args(&actions[i], words + 3, count - 3, r) ? NULL : "wrong arguments";
+	}
+	return "no such action";
+}
+
+static bool is_foreign(const char *word)
+{
+	for (size_t i = 0; i < sizeof(foreign_words) / sizeof(foreign_words[0]); i++)
+		if (strcmp(foreign_words[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* NULL when the line is right; it may be changed. */
+static const char *parse_line(char *line, struct rule ***tail)
+{
+	char *words[WORDS_MAX], *save = NULL;
+	const char *wrong;
+	struct rule *r;
+	size_t count = 0;
+
+	for (char *w = strtok_r(line, " \t\r\n", &save); w && count < WORDS_MAX;
+		w = strtok_r(NULL, " \t\r\n", &save))
+		words[count++] = w;
+	if (count == 0 || words[0][0] == '#' || is_foreign(words[0]))
+		return NULL;
+	if (strcmp(words[0], "on") != 0)
+		return "no such statement";
+	r = calloc(1, sizeof(*r));
+	if (!r)
+		return "out of memory";
+	wrong = parse_rule(words + 1, count - 1, r);
+	if (wrong) {
+		free(r);
+		return wrong;
+	}
+	**tail = r;
+	*tail = &r->next;
+	return NULL;
+}
+
+static const char *parse_file(FILE *f, struct fault_script *script, unsigned *line_number)
+{
+	struct rule **tail = &script->rules;
+	const char *wrong = NULL;
+	char *line = NULL;
+	size_t size = 0;
+
+	while (!wrong && getline(&line, &size, f) >= 0) {
+		++*line_number;
+		wrong = parse_line(line, &tail);
+	}
+	free(line);
+	return wrong;
+}
+
+struct fault_script *fault_load(const char *path, char *why, size_t why_size)
+{
+	struct fault_script *script = calloc(1, sizeof(*script));
+	FILE *f = fopen(path, "re");
+	unsigned line = 0;
+	const char *wrong;
+
+	if (!script || !f) {
+		snprintf(why, why_size, "%s: %s", path, strerror(errno));
+		if (f)
+			fclose(f);
+		free(script);
+		return NULL;
+	}
+	wrong = parse_file(f, script, &line);
+	fclose(f);
+	if (!wrong)
+		return script;
+	snprintf(why, why_size, "%s:%u: %s", path, line, wrong);
+	fault_free(script);
+	return NULL;
+}
+
+void fault_free(struct fault_script *script)
+{
+	if (!script)
+		return;
+	while (script->rules) {
+		struct rule *r = script->rules;
+
+		script->rules = r->next;
+		free(r);
+	}
+	free(script);
+}
+
+void fault_apply(struct fault_script *script, uint8_t command, uint8_t *msg, size_t len,
+	struct fault_outcome *out)
+{
+	size_t room = len + FAULT_BYTES_MAX;
+
+	memset(out, 0, sizeof(*out));
+	out->msg = msg;
+	out->len = len;
+	for (struct rule *r = script->rules; r; r = r->next) {
+		bool notify = command == RDR_to_PC_NotifySlotChange;
+
+		if (r->command != command && (r->command != ANY_MESSAGE || notify))
+			continue;
+		if (r->seen < UINT32_MAX)
+			r->seen++;
+		if (r->seen < r->from || r->seen > r->to)
+			continue;
+		/* Two rules that both make the message longer must not do so beyond the room. */
+		if (r->apply == do_oversize && out->len + r->args[0] > room)
+			continue;
+		r->apply(r, out);
+	}
+}
