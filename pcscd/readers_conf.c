@@ -30,6 +30,8 @@ static const char *const key_names[] = {
 	[KEY_CHANNELID] = "CHANNELID",
 };
 
+#define FILE_ERRORS 20 /* lines written about one file: it may be no reader.conf at all */
+
 /* The group of lines being read. */
 struct group {
 	char *value[KEY_UNKNOWN];
@@ -44,6 +46,7 @@ struct parser {
 	struct readers_conf *conf;
 	const char *file;
 	struct group group;
+	unsigned errors; /* in this file */
 	bool started;
 	enum key opener; /* the keyword that this file begins its groups with */
 };
@@ -58,7 +61,8 @@ static __attribute__((format(printf, 3, 4))) void complain(
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	parser->conf->errors++;
-	log_line(PCSC_LOG_ERROR, "%s:%d: %s", parser->file, line, text);
+	if (++parser->errors <= FILE_ERRORS)
+		log_line(PCSC_LOG_ERROR, "%s:%d: %s", parser->file, line, text);
 }
 
 static void group_reset(struct group *group)
@@ -216,31 +220,32 @@ static char *word_value(const struct word *word, enum key key)
 	return strndup(word->text + 1, length - 2);
 }
 
-/* A keyword and its value; `value` is NULL if the line ends after the keyword. */
-static void take_pair(
+/*
+ * A keyword and its value; `value` is NULL if the line ends after the keyword. False if something
+ * is wrong with it: then the rest of the line makes no sense either.
+ */
+static bool take_pair(
 	struct parser *parser, const struct word *name, const struct word *value, int line)
 {
 	enum key key = key_find(name->text, strlen(name->text));
-	char *text;
+	char *text = NULL;
 
 	group_enter(parser, key, line);
 	if (key == KEY_UNKNOWN) {
 		complain(parser, line, "unknown keyword \"%s\"", name->text);
-		return;
+		return false;
 	}
-	if (!value) {
-		complain(parser, line, "%s without a value: reader left out", name->text);
-		parser->group.broken = true;
-		return;
-	}
-	text = word_value(value, key);
+	if (value)
+		text = word_value(value, key);
 	if (!text) {
-		complain(parser, line, "out of memory: reader left out");
+		complain(parser, line, "%s %s: reader left out", key_names[key],
+			value ? "cannot be kept, memory is short" : "without a value");
 		parser->group.broken = true;
-		return;
+		return false;
 	}
 	set_value(parser, key, text, line);
 	free(text);
+	return !parser->group.broken;
 }
 
 #define LINE_WORDS 16 /* words a line may have: four keywords and values, and some to spare */
@@ -289,8 +294,10 @@ static void line_end(struct parser *parser, struct line *line, int number)
 		complain(parser, number, "%s: reader left out", line->fault);
 		parser->group.broken = true;
 	} else {
-		for (size_t i = 0; i < line->count; i += 2)
-			take_pair(parser, &line->words[i],
+		bool good = true;
+
+		for (size_t i = 0; i < line->count && good; i += 2)
+			good = take_pair(parser, &line->words[i],
 				i + 1 < line->count ? &line->words[i + 1] : NULL, number);
 	}
 	for (size_t i = 0; i < line->count; i++)
@@ -321,6 +328,8 @@ void readers_conf_parse(
 			line_add(&line, token, word, size);
 	} while (token != CONF_END);
 	group_end(&parser);
+	if (parser.errors > FILE_ERRORS)
+		log_line(PCSC_LOG_ERROR, "%s: %u more errors", file, parser.errors - FILE_ERRORS);
 	conf_scan_close(scan);
 }
 

@@ -32,7 +32,8 @@ struct conf_reader {
 struct readers_conf {
 	struct conf_reader *readers;
 	size_t count;
-	unsigned errors; /* error lines written */
+	unsigned
+		errors; /* faults found; all but the first 20 of a file are only counted in the log */
 };
 
 /*

@@ -184,6 +184,21 @@ START_TEST(test_no_mixture)
 }
 END_TEST
 
+/* A file that is something else altogether: a bounded number of lines, and no reader. */
+START_TEST(test_something_else)
+{
+	char text[100 * 32] = "";
+
+	for (int i = 0; i < 100; i++)
+		sprintf(text + strlen(text), "some words, %d of them\n", i);
+	parse(text);
+	ck_assert_uint_eq(conf.count, 0);
+	ck_assert_uint_eq(conf.errors, 100);
+	ck_assert_uint_eq(capture_lines(said), 21);
+	expect_error("f: 80 more errors");
+}
+END_TEST
+
 START_TEST(test_empty)
 {
 	parse("");
@@ -266,6 +281,7 @@ int main(void)
 	tcase_add_loop_test(tests, test_fault, 0, sizeof(faults) / sizeof(faults[0]));
 	tcase_add_test(tests, test_unknown_keyword);
 	tcase_add_test(tests, test_no_mixture);
+	tcase_add_test(tests, test_something_else);
 	tcase_add_test(tests, test_empty);
 	tcase_add_test(tests, test_folder);
 	suite_add_tcase(suite, tests);
