@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our driver with the descriptors of real readers: each is played by vreader at its own exchange
+level, with a T=0 and a T=1 card; all APDU cases go through at the lengths where things break.
+
+The collection of descriptors is not part of the repository; without it the test is skipped, and the
+profiles of our own remain. CARDWIRE_READERS=N tests every Nth only.
+"""
+
+import collections
+import json
+import os
+import unittest
+
+import harness
+import ifdh
+
+COLLECTION = harness.SOURCE.parent / "shared/reference/readers/readers.json"
+PROFILES = ("extended", "short", "tpdu", "character")
+LEVELS = {0: "character", 1: "tpdu", 2: "short_apdu", 4: "extended_apdu"}
+LONG = (256, 257, 258, 65535)
+
+
+def pattern(length):
+    return bytes((i ^ i >> 8) & 0xFF for i in range(length))
+
+
+def echo(length, le=True):
+    data = pattern(length)
+    if length == 0:
+        return bytes.fromhex("80EC0000") + (b"\0" if le else b"")
+    if length < 256:
+        return bytes.fromhex("80EC0000") + bytes([length]) + data + (b"\0" if le else b"")
+    return (bytes.fromhex("80EC000000") + length.to_bytes(2, "big") + data
+        + (b"\0\0" if le else b""))
+
+
+class Reader:
+    """Exercises one interface and slot."""
+
+    def __init__(self, slot, protocol, level):
+        self.slot = slot
+        self.protocol = protocol
+        self.level = level
+
+    def expect(self, name, command, data):
+        """data None: only the status counts."""
+        code, answer = self.slot.transmit(command, self.protocol)
+        if code != 0:
+            raise AssertionError(f"{name}: code {code}")
+        if data is None:
+            if answer[-2:-1] not in (b"\x90", b"\x61"):
+                raise AssertionError(f"{name}: {answer[-2:].hex()}")
+            return
+        if self.protocol == 0 and answer[:-1] == b"\x6c" and len(answer) == 2:
+            code, answer = self.slot.transmit(command[:4] + answer[1:], 0)
+        if answer[-2:] != b"\x90\x00" or answer[:-2] != data:
+            raise AssertionError(f"{name}: {len(answer)} bytes, {answer[-2:].hex()}")
+
+    def run(self, lengths):
+        self.expect("case 1", echo(0, le=False), b"")
+        for length in lengths:
+            if length <= 256:
+                le = bytes([length & 0xFF])
+                command = bytes([0x80, 0xED, length >> 8, length & 0xFF]) + le
+                self.expect(f"case 2, {length}", command, pattern(length))
+            if length < 256:
+                self.expect(f"case 3, {length}", echo(length, le=False), None)
+                self.expect(f"case 4, {length}", echo(length), pattern(length))
+            elif self.level != "short_apdu":
+                self.expect(f"case 4, {length}", echo(length), pattern(length))
+
+
+class DriverReaders(harness.CardwireTest):
+    def setUp(self):
+        super().setUp()
+        self.handler = ifdh.Handler(harness.CCID_LIBRARY)
+
+    def use_slot(self, lun, device, protocol, level, lengths):
+        slot = ifdh.Slot(self.handler, lun, device)
+        if slot.opened != 0:
+            raise AssertionError(f"open: code {slot.opened}")
+        try:
+            if slot.presence() != ifdh.ICC_PRESENT:
+                raise AssertionError("no card seen")
+            code, atr = slot.power()
+            if code != 0 or atr[:1] not in (b"\x3b", b"\x3f"):
+                raise AssertionError(f"power up: code {code}")
+            code = slot.set_protocol(protocol)
+            if code != 0:
+                raise AssertionError(f"set protocol: code {code}")
+            Reader(slot, protocol, level).run(lengths)
+        finally:
+            slot.close()
+
+    def test_own_profiles(self):
+        for profile in PROFILES:
+            for protocol in (0, 1):
+                with self.subTest(profile=profile, protocol=protocol):
+                    vreader = harness.VReader(self, name=f"{profile}{protocol}", profile=profile,
+                        protocol=f"t{protocol}")
+                    level = {"extended": "extended_apdu", "short": "short_apdu"}.get(profile,
+                        profile)
+                    self.use_slot(0, vreader.device(), protocol, level,
+                        (1, 254, 255, *LONG))
+                    vreader.program.stop_well()
+
+    @unittest.skipUnless(COLLECTION.exists(), f"needs {COLLECTION}")
+    def test_real_readers(self):
+        readers = json.loads(COLLECTION.read_text())
+        devices = collections.OrderedDict()
+        for reader in readers:
+            devices.setdefault(reader["file"] or id(reader), []).append(reader)
+        step = int(os.environ.get("CARDWIRE_READERS", "1"))
+        table = collections.Counter()
+        failures = []
+        for interfaces in list(devices.values())[::step]:
+            for protocol in (0, 1):
+                self.one_device(interfaces, protocol, table, failures)
+        for (level, protocol, result), count in sorted(table.items()):
+            print(f"{level:14} T={protocol} {result:12} {count}")
+        self.assertEqual(failures, [], "\n".join(failures))
+
+    def one_device(self, interfaces, protocol, table, failures):
+        path = self.tmp / "profile.json"
+        path.write_text(json.dumps(interfaces))
+        vreader = harness.VReader(self, profile=path, protocol=f"t{protocol}")
+        for reader in interfaces:
+            ccid = reader["ccid"]
+            level = LEVELS[ccid["dwFeatures"] >> 16 & 7]
+            lengths = (1, 254, 255, 300) if table[level, protocol, "good"] else (1, 254, 255,
+                *LONG)
+            if not ccid["dwProtocols"] & 1 << protocol:
+                table[level, protocol, "not offered"] += 1
+                continue
+            device = f"{vreader.device()}:1.{reader['interface']['bInterfaceNumber']}"
+            try:
+                self.use_slot(0, device, protocol, level, lengths)
+                table[level, protocol, "good"] += 1
+            except AssertionError as error:
+                table[level, protocol, "failed"] += 1
+                failures.append(f"{reader['vid']}:{reader['pid']} {reader['own_name']} {level} "
+                    f"T={protocol}: {error}")
+        vreader.program.stop_well()
+
+
+if __name__ == "__main__":
+    unittest.main()
