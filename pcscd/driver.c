@@ -605,7 +605,7 @@ RESPONSECODE driver_transmit(struct channel *channel, DWORD protocol, const uint
 	enter(channel);
 	/* The interface has no const; drivers don't write to the command. */
 	result = channel->driver->entry.transmit(
-		channel->lun, send, (PUCHAR)(uintptr_t)tx, tx_length, rx, &length, &receive);
+		channel->lun, send, (PUCHAR)tx, tx_length, rx, &length, &receive);
 	leave(channel);
 	if (result == IFD_SUCCESS && !fits(channel, "answer", length, *rx_length))
 		result = IFD_COMMUNICATION_ERROR;
@@ -619,7 +619,7 @@ RESPONSECODE driver_control(struct channel *channel, DWORD code, const uint8_t *
 	size_t tx_length, uint8_t *rx, size_t *rx_length)
 {
 	const struct entry_points *entry = &channel->driver->entry;
-	PUCHAR command = (PUCHAR)(uintptr_t)tx;
+	PUCHAR command = (PUCHAR)tx;
 	DWORD length = 0;
 	RESPONSECODE result;
 
@@ -665,8 +665,7 @@ unsigned driver_get_byte(struct channel *channel, DWORD tag, unsigned fallback)
 RESPONSECODE driver_set_capability(
 	struct channel *channel, DWORD tag, const void *value, size_t length)
 {
-	return channel->driver->entry.set_capabilities(
-		channel->lun, tag, length, (PUCHAR)(uintptr_t)value);
+	return channel->driver->entry.set_capabilities(channel->lun, tag, length, (PUCHAR)value);
 }
 
 bool driver_can_poll(const struct channel *channel)

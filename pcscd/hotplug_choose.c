@@ -20,7 +20,7 @@ static const char *own_name(struct wanted_list *list, const struct usb_interface
 void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 	const struct name_rules *rules, const struct usb_interface *interface)
 {
-	struct bundle_match matches[BUNDLE_MATCHES];
+	struct bundle_match matches[BUNDLE_MATCHES] = { 0 };
 	struct wanted wanted = { 0 };
 	size_t count = bundles_match(bundles, interface->vendor, interface->product,
 		interface->interface_class, matches);

@@ -40,10 +40,10 @@ struct inventory {
 static void specs_free(struct reader_spec *specs, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		free((char *)(uintptr_t)specs[i].base_name);
-		free((char *)(uintptr_t)specs[i].library);
-		free((char *)(uintptr_t)specs[i].device);
-		free((char *)(uintptr_t)specs[i].origin);
+		free((char *)specs[i].base_name);
+		free((char *)specs[i].library);
+		free((char *)specs[i].device);
+		free((char *)specs[i].origin);
 	}
 }
 
@@ -251,9 +251,10 @@ static void drop(struct inventory *inventory, struct item *item)
 {
 	struct item **link = &inventory->items;
 
-	while (*link != item)
+	while (*link && *link != item)
 		link = &(*link)->next;
-	*link = item->next;
+	if (*link)
+		*link = item->next;
 	item_free(item);
 }
 

@@ -291,13 +291,14 @@ void log_about_client(pid_t pid)
 bool log_stdout_is_journal(void)
 {
 	const char *stream = secure_getenv("JOURNAL_STREAM");
-	unsigned long long device;
-	unsigned long long inode;
+	char own[64];
 	struct stat status;
 
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	       fstat(STDOUT_FILENO, &status) == 0 && status.st_dev == device &&
-	       status.st_ino == inode;
+	if (!stream || fstat(STDOUT_FILENO, &status) < 0)
+		return false;
+	snprintf(own, sizeof(own), "%llu:%llu", (unsigned long long)status.st_dev,
+		(unsigned long long)status.st_ino);
+	return strcmp(stream, own) == 0;
 }
 
 bool log_wants(int level)

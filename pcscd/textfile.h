@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-#define TEXTFILE_MAX (4 * 1024 * 1024) /* bytes; a longer file is no configuration */
+#define TEXTFILE_MAX (4L * 1024 * 1024) /* bytes; a longer file is no configuration */
 
 /*
  * The content of the file `path`, with a NUL after its *length bytes; to be freed by the caller.
