@@ -289,6 +289,14 @@ static uint32_t add_card(struct client *client, struct slot *slot, const struct 
 	return SCARD_S_SUCCESS;
 }
 
+/* Exclusive access needs the turn, too: no call of another client may be under way. */
+static unsigned connect_needs(const struct slot *slot, const struct card_wish *wish)
+{
+	if (wish->mode == SCARD_SHARE_EXCLUSIVE || connect_calls_driver(slot, wish))
+		return SHARE_TURN;
+	return 0;
+}
+
 /*
  * Waits until no transaction is in the way and, if the driver must be called, for the turn. What
  * must be called may change while it waits. Lock held.
@@ -296,7 +304,7 @@ static uint32_t add_card(struct client *client, struct slot *slot, const struct 
 static uint32_t ask_connect(struct client *client, struct slot *slot, struct slot_call *call,
 	const struct card_wish *wish)
 {
-	unsigned needs = connect_calls_driver(slot, wish) ? SHARE_TURN : 0;
+	unsigned needs = connect_needs(slot, wish);
 	uint32_t rv = SCARD_S_SUCCESS;
 
 	if (call->state == SLOT_CALL_IDLE && slot->state & SCARD_UNKNOWN)
@@ -310,7 +318,7 @@ static uint32_t ask_connect(struct client *client, struct slot *slot, struct slo
 		slot_give_turn(slot, call);
 		return rv;
 	}
-	needs = connect_calls_driver(slot, wish) ? SHARE_TURN : 0;
+	needs = connect_needs(slot, wish);
 	if (needs & ~call->wait.needs)
 		return ask(client, slot, NULL, call, needs, wish->deadline);
 	return SCARD_S_SUCCESS;

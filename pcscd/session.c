@@ -561,13 +561,15 @@ static void run(struct session *session)
 {
 	unsigned mail;
 
+	log_about_client(session->client.peer.pid);
 	do {
 		mail = atomic_exchange(&session->mail, SESSION_RUNNING) &
 		       ~(unsigned)SESSION_RUNNING;
 		if (!act(session, mail)) {
 			close_session(session);
-			return;
+			break;
 		}
 		mail = SESSION_RUNNING;
 	} while (!atomic_compare_exchange_strong(&session->mail, &mail, 0));
+	log_about_client(0);
 }

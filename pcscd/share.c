@@ -20,7 +20,7 @@ static void take_lock(struct share *share, struct share_handle *handle, int64_t 
 	if (share->owner != handle)
 		share->locked_since = now;
 	share->owner = handle;
-	share->active = now;
+	share->active = share->spoken = now;
 }
 
 static void drop_lock(struct share *share)
@@ -191,7 +191,7 @@ enum share_verdict share_ask(struct share *share, struct share_wait *wait, int64
 	wait->queued = wait->expired = false;
 	wait->since = now;
 	if (wait->handle && wait->handle == share->owner)
-		share->active = now;
+		share->active = share->spoken = now;
 	wait->rv = refusal(share, wait);
 	if (wait->rv != SCARD_S_SUCCESS)
 		return SHARE_REFUSED;
@@ -252,7 +252,7 @@ uint32_t share_end(struct share *share, struct share_handle *handle, int64_t now
 
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
-	share->active = now;
+	share->active = share->spoken = now;
 	if (--share->depth == 0 && !share->exclusive)
 		drop_lock(share);
 	return SCARD_S_SUCCESS;
@@ -327,6 +327,19 @@ static bool is_client_in_way(const struct share *share)
 	       (share->owner || (share->turn && !(share->turn->needs & SHARE_SYSTEM)));
 }
 
+/* A request's deadline has passed. */
+static void expire(const struct share *share, struct share_wait *wait, int64_t now)
+{
+	int64_t lease = lease_end(share);
+
+	if (!is_client_in_way(share))
+		wait->deadline = now + DEADLINE_EXTENSION;
+	else if (lease != INT64_MAX && share->spoken < wait->since)
+		wait->deadline = lease;
+	else
+		wait->expired = true;
+}
+
 struct share_handle *share_tick(struct share *share, int64_t now)
 {
 	struct share_handle *evicted = NULL;
@@ -338,12 +351,8 @@ struct share_handle *share_tick(struct share *share, int64_t now)
 		share_recover(share);
 	}
 	for (struct share_wait *wait = share->first; wait; wait = wait->next) {
-		if (wait->deadline > now)
-			continue;
-		if (is_client_in_way(share))
-			wait->expired = true;
-		else
-			wait->deadline = now + DEADLINE_EXTENSION;
+		if (wait->deadline <= now)
+			expire(share, wait, now);
 	}
 	return evicted;
 }

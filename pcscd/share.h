@@ -76,6 +76,7 @@ struct share {
 	unsigned depth;             /* Begins of the owner that are not ended */
 	int64_t locked_since;       /* ns, when the owner got the lock */
 	int64_t active;             /* ns, the owner's last sign of life */
+	int64_t spoken;             /* ns, its last request */
 	bool recovering;            /* a reset is due after the owner was lost: nobody may go on */
 	struct share_wait *turn;    /* who has it */
 	struct share_wait *first;
@@ -174,7 +175,8 @@ int64_t share_next_tick(const struct share *share);
 
 /*
  * Time passes. Requests past their deadline are refused (share_next() returns them) while another
- * handle is in their way. Returns the lock's owner, whose lease has run out: it has been silent for
+ * handle is in their way; but if the lock's owner has not spoken since they came, and will lose its
+ * lease, they wait for that. Returns the lock's owner, whose lease has run out: it has been silent for
  * the lease time while others waited all that time, and no request of its own did. It has lost the lock, its handle and all
  * others have SHARE_EVENT_RESET pending, and share_recover() is in force: the caller must reset the
  * card. NULL: nobody.

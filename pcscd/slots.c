@@ -14,31 +14,14 @@
 
 static struct {
 	pthread_mutex_t lock;
-	struct slot **places;
+	struct slot **list; /* in the order of their ids */
 	size_t count;
+	size_t places; /* room in the list; 0 or at least FIRST_PLACES */
 	uint32_t events;
 } slots = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.events = 1,
 };
-
-/* An empty place, if need be at the end of a longer list. With the lock held. */
-static struct slot **free_place(void)
-{
-	struct slot **more;
-
-	for (size_t i = 0; i < slots.count; i++) {
-		if (!slots.places[i])
-			return &slots.places[i];
-	}
-	more = reallocarray(slots.places, slots.count + MORE_PLACES, sizeof(struct slot *));
-	if (!more)
-		return NULL;
-	memset(more + slots.count, 0, MORE_PLACES * sizeof(struct slot *));
-	slots.places = more;
-	slots.count += MORE_PLACES;
-	return &slots.places[slots.count - MORE_PLACES];
-}
 
 /* With the list's lock held, so that the count changes together with the list. */
 static void count_event(void)
@@ -46,18 +29,44 @@ static void count_event(void)
 	slots.events = slots.events >= EVENTS_MAX ? 1 : slots.events + 1;
 }
 
+static bool make_room(void)
+{
+	size_t places = slots.places ? slots.places + MORE_PLACES : FIRST_PLACES;
+	struct slot **more;
+
+	if (slots.count < slots.places)
+		return true;
+	more = reallocarray(slots.list, places, sizeof(struct slot *));
+	if (!more)
+		return false;
+	slots.list = more;
+	slots.places = places;
+	return true;
+}
+
+/* With the lock held. */
+static bool insert(struct slot *slot)
+{
+	size_t at = slots.count;
+
+	if (!make_room())
+		return false;
+	for (; at > 0 && slots.list[at - 1]->id > slot->id; at--)
+		slots.list[at] = slots.list[at - 1];
+	slots.list[at] = slot_ref(slot);
+	slots.count++;
+	count_event();
+	return true;
+}
+
 int slots_add(struct slot *slot)
 {
-	struct slot **place;
+	bool added;
 
 	pthread_mutex_lock(&slots.lock);
-	place = free_place();
-	if (place) {
-		*place = slot_ref(slot);
-		count_event();
-	}
+	added = insert(slot);
 	pthread_mutex_unlock(&slots.lock);
-	if (!place)
+	if (!added)
 		return -1;
 	events_raise_reader(slot->name);
 	return 0;
@@ -65,15 +74,18 @@ int slots_add(struct slot *slot)
 
 void slots_remove(struct slot *slot)
 {
-	bool found = false;
+	bool found;
+	size_t at = 0;
 
 	pthread_mutex_lock(&slots.lock);
-	for (size_t i = 0; i < slots.count && !found; i++) {
-		found = slots.places[i] == slot;
-		if (found) {
-			slots.places[i] = NULL;
-			count_event();
-		}
+	while (at < slots.count && slots.list[at] != slot)
+		at++;
+	found = at < slots.count;
+	if (found) {
+		slots.count--;
+		memmove(&slots.list[at], &slots.list[at + 1],
+			(slots.count - at) * sizeof(*slots.list));
+		count_event();
 	}
 	pthread_mutex_unlock(&slots.lock);
 	if (found) {
@@ -98,8 +110,8 @@ struct slot *slots_by_name(const char *name)
 
 	pthread_mutex_lock(&slots.lock);
 	for (size_t i = 0; i < slots.count && !slot; i++) {
-		if (slots.places[i] && strcmp(slots.places[i]->name, name) == 0)
-			slot = slot_ref(slots.places[i]);
+		if (strcmp(slots.list[i]->name, name) == 0)
+			slot = slot_ref(slots.list[i]);
 	}
 	pthread_mutex_unlock(&slots.lock);
 	return slot;
@@ -111,8 +123,8 @@ struct slot *slots_by_id(uint64_t id)
 
 	pthread_mutex_lock(&slots.lock);
 	for (size_t i = 0; i < slots.count && !slot; i++) {
-		if (slots.places[i] && slots.places[i]->id == id)
-			slot = slot_ref(slots.places[i]);
+		if (slots.list[i]->id == id)
+			slot = slot_ref(slots.list[i]);
 	}
 	pthread_mutex_unlock(&slots.lock);
 	return slot;
@@ -142,10 +154,10 @@ char *slots_names(size_t *length, size_t *count)
 	pthread_mutex_lock(&slots.lock);
 	names = malloc(slots.count * MAX_READERNAME + 1);
 	for (size_t i = 0; i < slots.count && names; i++) {
-		if (!slots.places[i])
-			continue;
-		strcpy(names + *length, slots.places[i]->name);
-		*length += strlen(slots.places[i]->name) + 1;
+		size_t size = strlen(slots.list[i]->name) + 1;
+
+		memcpy(names + *length, slots.list[i]->name, size);
+		*length += size;
 		++*count;
 	}
 	pthread_mutex_unlock(&slots.lock);
@@ -154,23 +166,22 @@ char *slots_names(size_t *length, size_t *count)
 
 size_t slots_count(void)
 {
-	size_t count = 0;
+	size_t count;
 
 	pthread_mutex_lock(&slots.lock);
-	for (size_t i = 0; i < slots.count; i++)
-		count += slots.places[i] != NULL;
+	count = slots.count;
 	pthread_mutex_unlock(&slots.lock);
 	return count;
 }
 
 size_t slots_places(void)
 {
-	size_t count;
+	size_t places;
 
 	pthread_mutex_lock(&slots.lock);
-	count = slots.count > FIRST_PLACES ? slots.count : FIRST_PLACES;
+	places = slots.places ? slots.places : FIRST_PLACES;
 	pthread_mutex_unlock(&slots.lock);
-	return count;
+	return places;
 }
 
 void slots_states(struct wire_reader_state *states, size_t count)
@@ -178,13 +189,19 @@ void slots_states(struct wire_reader_state *states, size_t count)
 	memset(states, 0, count * sizeof(*states));
 	pthread_mutex_lock(&slots.lock);
 	for (size_t i = 0; i < slots.count && i < count; i++) {
-		struct slot *slot = slots.places[i];
+		struct slot *slot = slots.list[i];
 
-		if (!slot)
-			continue;
-		pthread_mutex_lock(&slot->lock);
+		slot_lock(slot);
 		slot_publish(slot, &states[i]);
-		pthread_mutex_unlock(&slot->lock);
+		slot_unlock(slot);
 	}
+	pthread_mutex_unlock(&slots.lock);
+}
+
+void slots_each(void (*look)(void *ctx, struct slot *slot), void *ctx)
+{
+	pthread_mutex_lock(&slots.lock);
+	for (size_t i = 0; i < slots.count; i++)
+		look(ctx, slots.list[i]);
 	pthread_mutex_unlock(&slots.lock);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The readers that clients can see: one entry a slot that is up. An entry keeps its place
- * while it is there; the number of places that clients are told never shrinks, because client
+ * The readers that clients can see: one entry a slot that is up, in the order in which their
+ * devices were added. The number of places that clients are told never shrinks, because client
  * libraries of pcsc-lite keep the largest they have seen.
  *
  * Any thread. The lock of this list is taken before slots' locks, so don't call these functions with
@@ -49,6 +49,9 @@ size_t slots_count(void);
 
 /* Number of places. */
 size_t slots_places(void);
+
+/* Calls look() for each visible slot, with the list's lock held; it may lock the slot. */
+void slots_each(void (*look)(void *ctx, struct slot *slot), void *ctx);
 
 /* Fills in the states of the first `count` places; those that are empty are zeroed. */
 void slots_states(struct wire_reader_state *states, size_t count);

@@ -53,7 +53,7 @@ uint32_t model_add(struct model *model, int handle, uint64_t group, bool exclusi
 	if (exclusive) {
 		model->exclusive = true;
 		model->owner = handle;
-		model->active = now;
+		model->active = model->spoken = now;
 	}
 	return SCARD_S_SUCCESS;
 }
@@ -72,7 +72,7 @@ void model_set_mode(struct model *model, int handle, bool exclusive, int64_t now
 	model->exclusive = exclusive;
 	if (exclusive) {
 		model->owner = handle;
-		model->active = now;
+		model->active = model->spoken = now;
 	} else if (model->depth == 0) {
 		model->owner = NOBODY;
 	}
@@ -162,6 +162,7 @@ static void model_grant(struct model *model, int request, int64_t now)
 	if (needs & SHARE_LOCK) {
 		model->owner = handle_of(request);
 		model->depth++;
+		model->spoken = now;
 	}
 	if (model->owner != NOBODY && model->owner == handle_of(request))
 		model->active = now;
@@ -189,7 +190,7 @@ enum share_verdict model_ask(
 	model->requests[request].since = now;
 	model->requests[request].expired = false;
 	if (model->owner != NOBODY && model->owner == handle_of(request))
-		model->active = now;
+		model->active = model->spoken = now;
 	if (model_refusal(model, request) != SCARD_S_SUCCESS)
 		return SHARE_REFUSED;
 	if (is_blocked(model, request, model->waiting)) {
@@ -239,7 +240,7 @@ uint32_t model_end(struct model *model, int handle, int64_t now)
 		return SCARD_E_SHARING_VIOLATION;
 	if (model->depth == 0)
 		return SCARD_E_NOT_TRANSACTED;
-	model->active = now;
+	model->active = model->spoken = now;
 	model->depth--;
 	if (model->depth == 0 && !model->exclusive)
 		model->owner = NOBODY;
@@ -314,10 +315,14 @@ int model_tick(struct model *model, int64_t now)
 
 		if (what->deadline > now)
 			continue;
-		if (client_in_way && !model->recovering)
-			what->expired = true;
-		else
+		since = silent_since(model);
+		if (!client_in_way || model->recovering)
 			what->deadline = now + SECOND;
+		else if (since != INT64_MAX && model->spoken < what->since)
+			what->deadline =
+				since + model->lease; /* the owner will have lost it then */
+		else
+			what->expired = true;
 	}
 	return evicted;
 }

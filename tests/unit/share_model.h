@@ -40,6 +40,7 @@ struct model {
 	bool exclusive;
 	int depth;
 	int64_t active;
+	int64_t spoken;
 	int turn;
 	bool recovering;
 	bool gone;

@@ -594,6 +594,21 @@ START_TEST(test_deadline_at_the_end_of_the_lease)
 }
 END_TEST
 
+/* The owner was at work when the request came, and has been silent since: its lease decides. */
+START_TEST(test_deadline_of_a_silent_owner)
+{
+	ASSERT_GO(ask(&of_a, BEGIN, &a));
+	ASSERT_GO(ask(&of_a, TRANSMIT, &a));
+	ASSERT_WAIT(ask_by(&connect_1, CONNECT, NULL, 9, NOW + 1, NOW + LEASE));
+	share_done(&share, &of_a, NOW + LEASE / 2);
+	ck_assert_ptr_null(share_tick(&share, NOW + LEASE));
+	ASSERT_NO_NEXT();
+	ck_assert_ptr_eq(share_tick(&share, NOW + LEASE / 2 + LEASE), &a);
+	share_recovered(&share);
+	ASSERT_NEXT(connect_1, SCARD_S_SUCCESS);
+}
+END_TEST
+
 static TCase *new_case(Suite *suite, const char *name)
 {
 	TCase *tests = tcase_create(name);
@@ -658,6 +673,7 @@ static void add_time(TCase *tests)
 	tcase_add_test(tests, test_deadline);
 	tcase_add_test(tests, test_deadline_during_the_daemons_call);
 	tcase_add_test(tests, test_deadline_at_the_end_of_the_lease);
+	tcase_add_test(tests, test_deadline_of_a_silent_owner);
 }
 
 int main(void)
