@@ -202,7 +202,7 @@ class Transactions:
         self.holder.begin(self.held)
         third = Client(self, self.daemon, self.library)
         context = third.establish()
-        self.assertEqual(third.list_readers(context)[0], READER)
+        self.assertIn(READER, third.list_readers(context))
         [[_, event, _]] = third.status_change(context, 0, [[READER, 0]])
         self.assertTrue(event & winscard.STATE_INUSE)
         self.assertEqual(third.rv("is_valid", context), "SCARD_S_SUCCESS")
