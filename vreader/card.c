@@ -25,7 +25,8 @@ const struct card_options card_options_default = {
 };
 
 /* Historical bytes, at most 15 of them. */
-static const char historical[] = "CardwireVirtual";
+static const uint8_t historical[] = { 'C', 'a', 'r', 'd', 'w', 'i', 'r', 'e', 'V', 'i', 'r', 't',
+	'u', 'a', 'l' };
 
 struct card {
 	struct card_options options;
@@ -79,7 +80,7 @@ static void build_atr(struct card *card)
 {
 	const struct card_options *o = &card->options;
 	uint8_t *atr = card->atr;
-	size_t k = strlen(historical);
+	const size_t k = sizeof(historical);
 	uint8_t tail[10];
 	size_t tail_len = put_protocols(o, tail);
 	bool ta1 = o->ta1 != CARD_TA1_DEFAULT || o->specific;

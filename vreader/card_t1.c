@@ -251,7 +251,7 @@ void card_t1_receive(struct card_t1 *t1, const uint8_t *b, size_t len)
 	}
 	inf_len = b[LEN];
 	card_t1_edc(t1->crc, b, INF + inf_len, edc);
-	if (memcmp(edc, b + INF + inf_len, edc_len)) {
+	if (memcmp(edc, b + INF + inf_len, edc_len) != 0) {
 		send_r(t1, R_EDC_ERROR);
 		return;
 	}

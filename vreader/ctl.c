@@ -200,6 +200,13 @@ static const char *run_words(struct command *c)
 	       "quit";
 }
 
+static void client_destroy(struct client *client)
+{
+	loop_remove(client->ctl->loop, &client->source);
+	close(client->source.fd);
+	free(client);
+}
+
 static void client_free(struct client *client)
 {
 	struct client **p = &client->ctl->clients;
@@ -208,9 +215,7 @@ static void client_free(struct client *client)
 		p = &(*p)->next;
 	*p = client->next;
 	client->ctl->client_count--;
-	loop_remove(client->ctl->loop, &client->source);
-	close(client->source.fd);
-	free(client);
+	client_destroy(client);
 }
 
 /* The answer is some kilobytes at most and the socket's buffer is empty, so that one send takes it
@@ -315,8 +320,12 @@ void ctl_free(struct ctl *ctl)
 {
 	if (!ctl)
 		return;
-	while (ctl->clients)
-		client_free(ctl->clients);
+	while (ctl->clients) {
+		struct client *client = ctl->clients;
+
+		ctl->clients = client->next;
+		client_destroy(client);
+	}
 	loop_remove(ctl->loop, &ctl->source);
 	close(ctl->source.fd);
 	free(ctl);

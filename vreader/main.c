@@ -53,16 +53,21 @@ static bool parse_number(const char *text, long min, long max, long *value)
 	return end != text && !*end && !errno && *value >= min && *value <= max;
 }
 
+static bool parse_hex16(const char *text, char end_mark, const char **end, uint16_t *value)
+{
+	char *stop;
+	unsigned long v = strtoul(text, &stop, 16);
+
+	*value = (uint16_t)v;
+	*end = stop;
+	return stop != text && stop - text <= 4 && *stop == end_mark;
+}
+
 static bool parse_id(const char *text, struct profile *p)
 {
-	unsigned vid, pid;
-	char rest;
+	const char *end;
 
-	if (sscanf(text, "%4x:%4x%c", &vid, &pid, &rest) != 2)
-		return false;
-	p->vid = (uint16_t)vid;
-	p->pid = (uint16_t)pid;
-	return true;
+	return parse_hex16(text, ':', &end, &p->vid) && parse_hex16(end + 1, '\0', &end, &p->pid);
 }
 
 /* What the command line says, before the pieces are put together. */

@@ -20,14 +20,13 @@ struct fault {
 __attribute__((format(printf, 2, 3))) static bool fail(
 	const struct fault *f, const char *format, ...)
 {
-	int n = snprintf(f->why, f->size, "%s: ", f->path);
+	char what[256];
 	va_list ap;
 
-	if (n >= 0 && (size_t)n < f->size) {
-		va_start(ap, format);
-		vsnprintf(f->why + n, f->size - (size_t)n, format, ap);
-		va_end(ap);
-	}
+	va_start(ap, format);
+	vsnprintf(what, sizeof(what), format, ap);
+	va_end(ap);
+	snprintf(f->why, f->size, "%s: %s", f->path, what);
 	return false;
 }
 

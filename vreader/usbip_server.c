@@ -336,14 +336,8 @@ static size_t handle_command(struct connection *c, int64_t now)
 
 /* --- Connections ---------------------------------------------------------------------------- */
 
-static void connection_free(struct connection *c)
+static void connection_destroy(struct connection *c)
 {
-	struct connection **p = &c->server->connections;
-
-	while (*p != c)
-		p = &(*p)->next;
-	*p = c->next;
-	c->server->connection_count--;
 	if (c->export) {
 		usb_device_detach(c->export->device);
 		c->export->importer = NULL;
@@ -353,6 +347,17 @@ static void connection_free(struct connection *c)
 	free(c->rx.data);
 	free(c->tx.data);
 	free(c);
+}
+
+static void connection_free(struct connection *c)
+{
+	struct connection **p = &c->server->connections;
+
+	while (*p != c)
+		p = &(*p)->next;
+	*p = c->next;
+	c->server->connection_count--;
+	connection_destroy(c);
 }
 
 static void connection_send(struct connection *c)
@@ -531,8 +536,12 @@ void usbip_server_free(struct usbip_server *s)
 {
 	if (!s)
 		return;
-	while (s->connections)
-		connection_free(s->connections);
+	while (s->connections) {
+		struct connection *c = s->connections;
+
+		s->connections = c->next;
+		connection_destroy(c);
+	}
 	while (s->listeners) {
 		struct listener *l = s->listeners;
 
@@ -584,7 +593,7 @@ void usbip_server_run(struct usbip_server *s, int64_t now)
 			usb_device_run(e->device, now);
 		if (usb_device_gone(e->device))
 			usbip_server_unplug(s, i);
-		if (e->importer && e->importer->tx.len)
+		else if (e->importer && e->importer->tx.len)
 			connection_settle(e->importer);
 	}
 }

@@ -31,6 +31,7 @@ enum {
 	BIG_SIZE = 32768,
 	RECORDS = 10,
 	RECORD_SIZE = 20,
+	RECORDS_SIZE = RECORDS * RECORD_SIZE,
 	PIN_TRIES = 3,
 	FILES_MAX = 8,
 };
@@ -96,7 +97,7 @@ static const struct file file_table[FILES] = {
 		.parent = F_DF,
 		.kind = FILE_RECORDS,
 		.sfi = 3,
-		.size = RECORDS * RECORD_SIZE,
+		.size = RECORDS_SIZE,
 		.record_size = RECORD_SIZE },
 	[F_PROTECTED] = { .fid = 0x5004,
 		.parent = F_DF,
@@ -126,7 +127,7 @@ struct iso_card {
 	struct card_app app;
 	struct file files[FILES];
 	uint8_t big[BIG_SIZE];
-	uint8_t small[256 + RECORDS * RECORD_SIZE + 64];
+	uint8_t small[256 + RECORDS_SIZE + 64];
 	uint8_t dir[sizeof(ef_dir) - 1];
 	uint8_t atr[sizeof(ef_atr) - 1];
 	int current_df;
@@ -605,13 +606,13 @@ struct card_app *iso_card_new(void)
 	card->files[F_ATR].data = card->atr;
 	card->files[F_SMALL].data = card->small;
 	card->files[F_RECORDS].data = card->small + 256;
-	card->files[F_PROTECTED].data = card->small + 256 + RECORDS * RECORD_SIZE;
+	card->files[F_PROTECTED].data = card->small + 256 + RECORDS_SIZE;
 	card->files[F_BIG].data = card->big;
 	for (size_t i = 0; i < sizeof(card->big); i++)
 		card->big[i] = (uint8_t)(i ^ i >> 8);
 	for (size_t i = 0; i < 256; i++)
 		card->small[i] = (uint8_t)i;
-	for (size_t i = 0; i < RECORDS * RECORD_SIZE; i++)
+	for (size_t i = 0; i < RECORDS_SIZE; i++)
 		card->files[F_RECORDS].data[i] = (uint8_t)('A' + i / RECORD_SIZE);
 	iso_reset(&card->app);
 	return &card->app;
