@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spec/ccid.h"
 #include "vreader/card_t0.h"
 #include "vreader/card_t1.h"
 
@@ -22,6 +23,7 @@ const struct card_options card_options_default = {
 	.wi = WI_DEFAULT,
 	.bwi = 4,
 	.cwi = 5,
+	.classes = CCID_VOLTAGE_5V | CCID_VOLTAGE_3V | CCID_VOLTAGE_1V8,
 };
 
 /* Historical bytes, at most 15 of them. */

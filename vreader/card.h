@@ -35,6 +35,7 @@ struct card_options {
 	uint8_t bwi;        /* T=1 block waiting integer, 0 to 9 */
 	uint8_t cwi;        /* T=1 character waiting integer, 0 to 15 */
 	uint8_t tc1;        /* extra guard time; 0 leaves TC1 out */
+	uint8_t classes;    /* supply voltages it wakes up at, CCID_VOLTAGE_ bits */
 	uint32_t wtx_every; /* T=1: ask for time before every n-th answer; 0: only when needed */
 	bool t0_single;     /* T=0: ask for data byte by byte with INS xor FF */
 };

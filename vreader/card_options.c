@@ -40,6 +40,7 @@ static const struct key {
 	{ "bwi", BYTE, offsetof(struct card_options, bwi), 10, 0, 9 },
 	{ "cwi", BYTE, offsetof(struct card_options, cwi), 10, 0, 15 },
 	{ "tc1", BYTE, offsetof(struct card_options, tc1), 10, 0, 255 },
+	{ "classes", BYTE, offsetof(struct card_options, classes), 10, 1, 7 },
 	{ "specific", FLAG, offsetof(struct card_options, specific), 10, 0, 1 },
 	{ "inverse", FLAG, offsetof(struct card_options, inverse), 10, 0, 1 },
 	{ "crc", FLAG, offsetof(struct card_options, crc), 10, 0, 1 },

@@ -11,7 +11,7 @@
 bool card_options_protocol(struct card_options *o, const char *word);
 
 /* "KEY=VALUE" with the keys protocol, ta1 (hexadecimal), specific, inverse, crc, single (0 or 1),
- * ifsc, wi, bwi, cwi, tc1, wtx (decimal). NULL when done, else what is wrong. */
+ * ifsc, wi, bwi, cwi, tc1, classes, wtx (decimal). NULL when done, else what is wrong. */
 const char *card_options_set(struct card_options *o, const char *assignment);
 
 #endif

@@ -59,14 +59,51 @@ static bool answers_parameters_itself(const struct slot *slot)
 	       (CCID_FEATURE_AUTO_CONF_ATR | CCID_FEATURE_AUTO_PARAM_NEGOTIATION);
 }
 
+/* By bPowerSelect. */
+static const uint8_t voltage_bit[] = { 0, CCID_VOLTAGE_5V, CCID_VOLTAGE_3V, CCID_VOLTAGE_1V8 };
+
 static bool voltage_acceptable(const struct ccid_device *dev, uint8_t power_select)
 {
-	static const uint8_t bit[] = { 0, CCID_VOLTAGE_5V, CCID_VOLTAGE_3V, CCID_VOLTAGE_1V8 };
-
 	if (power_select == CCID_POWER_AUTO)
 		return dev->features & (CCID_FEATURE_AUTO_VOLTAGE | CCID_FEATURE_AUTO_ACTIVATION);
-	return power_select < sizeof(bit) &&
-	       dev->intf.ccid[CCID_DESC_bVoltageSupport] & bit[power_select];
+	return power_select < sizeof(voltage_bit) &&
+	       dev->intf.ccid[CCID_DESC_bVoltageSupport] & voltage_bit[power_select];
+}
+
+/* Supplies the card, with the voltage chosen by the host or by the reader itself. False: the card
+ * does not wake up at it. */
+static bool supply(const struct slot *slot, uint8_t power_select)
+{
+	uint8_t offered = slot->dev->intf.ccid[CCID_DESC_bVoltageSupport];
+
+	/* A reader that does not say what it has gives what the card wants. */
+	if (power_select == CCID_POWER_AUTO)
+		return offered == 0 || offered & card_options(slot->card)->classes;
+	return card_options(slot->card)->classes & voltage_bit[power_select];
+}
+
+static size_t activate(struct slot *slot, const uint8_t **atr)
+{
+	size_t len;
+
+	slot->dev->stats.power_ons++;
+	ccid_level_reset(slot);
+	params_reset(slot);
+	len = card_power_on(slot->card, atr);
+	slot->powered = true;
+	slot->clock = CCID_CLOCK_RUNNING;
+	if (answers_parameters_itself(slot))
+		params_from_atr(slot);
+	return len;
+}
+
+void slot_auto_activate(struct slot *slot)
+{
+	const uint8_t *atr;
+
+	if (slot->card && slot->dev->features & CCID_FEATURE_AUTO_ACTIVATION &&
+		supply(slot, CCID_POWER_AUTO))
+		activate(slot, &atr);
 }
 
 static void icc_power_on(struct slot *slot, const struct ccid_message *msg, int64_t now)
@@ -79,18 +116,12 @@ static void icc_power_on(struct slot *slot, const struct ccid_message *msg, int6
 		slot_fail(slot, msg, CCID_MSG_bPowerSelect);
 		return;
 	}
-	if (!slot->card) {
+	if (!slot->card || !supply(slot, msg->specific[0])) {
+		slot_power_down(slot);
 		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
 		return;
 	}
-	slot->dev->stats.power_ons++;
-	ccid_level_reset(slot);
-	params_reset(slot);
-	len = card_power_on(slot->card, &atr);
-	slot->powered = true;
-	slot->clock = CCID_CLOCK_RUNNING;
-	if (answers_parameters_itself(slot))
-		params_from_atr(slot);
+	len = activate(slot, &atr);
 	slot_ok(slot, msg, CCID_CHAIN_WHOLE, atr, len);
 }
 
@@ -159,24 +190,53 @@ static bool negotiate(struct slot *slot, uint8_t protocol, uint8_t fidi)
 	       memcmp(burst.data, pps, sizeof(pps)) == 0;
 }
 
-static void set_parameters(struct slot *slot, const struct ccid_message *msg, int64_t now)
+/* Di by the low nibble of TA1 (ISO 7816-3 §8.3, table 8); 0: RFU. */
+static unsigned di(uint8_t ta1)
+{
+	static const uint8_t table[16] = { 0, 1, 2, 4, 8, 16, 32, 64, 12, 20 };
+
+	return table[ta1 & 0x0F];
+}
+
+/* The default speed always works, others up to dwMaxDataRate; 2 bit/s are what readers round off. */
+static bool speed_possible(const struct slot *slot, uint8_t fidi)
+{
+	const uint8_t *d = slot->dev->intf.ccid;
+	uint64_t rate = 1000ULL * get_le32(d + CCID_DESC_dwDefaultClock) * di(fidi) / ccid_fi(fidi);
+
+	return fidi == CARD_TA1_DEFAULT ||
+	       (rate && rate <= get_le32(d + CCID_DESC_dwMaxDataRate) + 2ULL);
+}
+
+/* What the host may set; 0, or the bError that refuses it. */
+static int check_parameters(const struct slot *slot, const struct ccid_message *msg)
 {
 	uint8_t protocol = msg->specific[0];
-	uint32_t features = slot->dev->features;
 	uint32_t known = get_le32(slot->dev->intf.ccid + CCID_DESC_dwProtocols);
+
+	if (protocol > 1 || !(known & 1u << protocol))
+		return CCID_MSG_bProtocolNum_OUT;
+	if (msg->len != params_size(protocol))
+		return CCID_ERROR_BAD_LENGTH;
+	if (!slot->card || !slot->powered)
+		return CCID_ERROR_ICC_MUTE;
+	if (!speed_possible(slot, msg->data[0]))
+		return CCID_MSG_abData;
+	return 0;
+}
+
+static void set_parameters(struct slot *slot, const struct ccid_message *msg, int64_t now)
+{
+	uint32_t features = slot->dev->features;
+	uint8_t protocol = msg->specific[0];
+	int error = check_parameters(slot, msg);
 	bool changes;
 
 	(void)now;
-	if (protocol > 1 || !(known & 1u << protocol)) {
-		slot_fail(slot, msg, CCID_MSG_bProtocolNum_OUT);
+	if (error) {
+		slot_fail(slot, msg, (uint8_t)error);
 		return;
 	}
-	if (msg->len != params_size(protocol)) {
-		slot_fail(slot, msg, CCID_ERROR_BAD_LENGTH);
-		return;
-	}
-	if (!card_is_active(slot, msg))
-		return;
 	changes = protocol != slot->protocol || msg->data[0] != slot->params[protocol][0];
 	if (changes && features & CCID_FEATURE_AUTO_PARAM_NEGOTIATION) {
 		slot_fail(slot, msg, CCID_MSG_bProtocolNum_OUT);
@@ -189,6 +249,7 @@ static void set_parameters(struct slot *slot, const struct ccid_message *msg, in
 	}
 	slot->protocol = protocol;
 	memcpy(slot->params[protocol], msg->data, msg->len);
+	ccid_exchange_ifsd(slot);
 	answer_parameters(slot, msg);
 }
 

@@ -352,6 +352,7 @@ void ccid_reset(struct ccid_device *dev)
 		slot->job.busy = false;
 		slot->aborting = false;
 		slot_power_down(slot);
+		slot_auto_activate(slot);
 		slot->changed = slot->card != NULL;
 	}
 }
@@ -364,6 +365,7 @@ size_t ccid_slots(const struct ccid_device *dev)
 static void card_changed(struct slot *slot)
 {
 	slot_power_down(slot);
+	slot_auto_activate(slot);
 	slot->changed = true;
 	slot->dev->host.notify(slot->dev->host.ctx);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vreader/bytes.h"
+#include "vreader/card_t1.h"
 #include "vreader/ccid_slot.h"
 
 #define MS ((int64_t)1000000)
@@ -28,7 +29,7 @@ void ccid_level_reset(struct slot *slot)
 }
 
 /* Fi by the high nibble of TA1 (ISO 7816-3 §8.3, table 7); RFU as the default. */
-static unsigned fi(uint8_t ta1)
+unsigned ccid_fi(uint8_t ta1)
 {
 	static const uint16_t table[16] = { 372, 372, 558, 744, 1116, 1488, 1860, 372, 372, 512,
 		768, 1024, 1536, 2048, 372, 372 };
@@ -48,9 +49,9 @@ static uint32_t waiting_ms(const struct slot *slot)
 		khz = 1000;
 	if (slot->protocol == 0)
 		cycles = 960ULL * (p[CCID_T0_bWaitingInteger] ? p[CCID_T0_bWaitingInteger] : 10) *
-			 fi(p[0]);
+			 ccid_fi(p[0]);
 	else
-		cycles = (960ULL * 372 << (bwi > 9 ? 9 : bwi)) + 11ULL * fi(p[0]);
+		cycles = (960ULL * 372 << (bwi > 9 ? 9 : bwi)) + 11ULL * ccid_fi(p[0]);
 	return (uint32_t)(cycles / khz) + 1;
 }
 
@@ -248,6 +249,25 @@ static void tpdu_level(struct slot *slot, const struct ccid_message *msg, int64_
 	job_start(slot, msg, await_block, now);
 	slot->job.bwi = msg->specific[0] ? msg->specific[0] : 1;
 	card_receive(slot->card, link_of(slot), msg->data, msg->len);
+}
+
+/* Below the APDU levels only: above, the protocol does not show. */
+void ccid_exchange_ifsd(struct slot *slot)
+{
+	uint32_t level = slot->dev->features & CCID_FEATURE_LEVEL_MASK;
+	uint32_t ifsd = get_le32(slot->dev->intf.ccid + CCID_DESC_dwMaxIFSD);
+	uint8_t block[6] = { 0, 0xC1, 1 };
+	struct card_burst burst;
+	size_t n = 4;
+
+	if (slot->protocol != 1 || !(slot->dev->features & CCID_FEATURE_AUTO_IFSD) ||
+		(level != CCID_FEATURE_LEVEL_TPDU && level != CCID_FEATURE_LEVEL_CHARACTER))
+		return;
+	block[3] = (uint8_t)(ifsd < 1 || ifsd > 254 ? 254 : ifsd);
+	n += card_t1_edc(slot->params[1][CCID_T1_bmTCCKS] & CCID_TCCKS_CRC, block, n, block + n);
+	card_receive(slot->card, link_of(slot), block, n);
+	/* Whatever the card says, the host goes on with what it knows. */
+	card_send(slot->card, &burst);
 }
 
 /* --- APDU levels ------------------------------------------------------------------------------ */

@@ -127,6 +127,9 @@ void job_time_extension(struct slot *slot);
 /* Power and parameters of the slot as before the first IccPowerOn. */
 void slot_power_down(struct slot *slot);
 
+/* What a reader that activates cards on insertion does then. */
+void slot_auto_activate(struct slot *slot);
+
 /* The command handlers; msg is valid during the call. */
 typedef void (*ccid_handler)(struct slot *slot, const struct ccid_message *msg, int64_t now);
 
@@ -140,6 +143,10 @@ const struct ccid_command *ccid_command_find(uint8_t type);
 
 /* PC_to_RDR_XfrBlock (CCID 1.1 §6.1.4), by exchange level. */
 void ccid_xfr_block(struct slot *slot, const struct ccid_message *msg, int64_t now);
+/* Tells a T=1 card the reader's IFSD, where that is the reader's task (dwFeatures 0400h). */
+void ccid_exchange_ifsd(struct slot *slot);
+/* Fi by the high nibble of TA1. */
+unsigned ccid_fi(uint8_t ta1);
 /* Forgets open chains and bytes of an exchange that was given up. */
 void ccid_level_reset(struct slot *slot);
 

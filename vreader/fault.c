@@ -112,6 +112,16 @@ static void do_replace(const struct rule *r, struct fault_outcome *out)
 	out->len = r->len;
 }
 
+/* abData alone, with a dwLength that fits. */
+static void do_data(const struct rule *r, struct fault_outcome *out)
+{
+	if (out->len < CCID_MSG_HEADER_SIZE)
+		return;
+	memcpy(out->msg + CCID_MSG_abData, r->bytes, r->len);
+	out->len = CCID_MSG_HEADER_SIZE + r->len;
+	put_le32(out->msg + CCID_MSG_dwLength, (uint32_t)r->len);
+}
+
 static void do_before(const struct rule *r, struct fault_outcome *out)
 {
 	memcpy(out->before, r->bytes, r->len);
@@ -181,6 +191,7 @@ static const struct action {
 	{ "seq", NUMBER, 255, do_seq },
 	{ "length", NUMBER, UINT32_MAX, do_length },
 	{ "replace", HEX, 0, do_replace },
+	{ "data", HEX, 0, do_data },
 	{ "before", HEX, 0, do_before },
 	{ "extend", COUNT_AND_NUMBER, EXTENSIONS_MAX, do_extend },
 	{ "split", NUMBER, UINT32_MAX, do_split },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The virtual USB device and the reader in it: descriptors, packets, stalls, CCID messages. */
 #include <check.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -603,6 +604,71 @@ START_TEST(test_reader_makes_pps)
 }
 END_TEST
 
+START_TEST(test_speed_limit)
+{
+	struct host *h = host_builtin("tpdu");
+	static const uint8_t fastest[] = { 0x97, 0x00, 0, 10, 0 }; /* 500 kbit/s at 4 MHz */
+	static const uint8_t too_fast[] = { 0x17, 0x00, 0, 10, 0 };
+	static const uint8_t rfu[] = { 0x1A, 0x00, 0, 10, 0 };
+
+	insert(h, 0, CARD_T0);
+	command(h, PC_to_RDR_IccPowerOn, (const uint8_t *)"\1\0\0", NULL, 0);
+	command(h, PC_to_RDR_SetParameters, NULL, fastest, 5);
+	expect_status(h, 0, 0);
+	command(h, PC_to_RDR_SetParameters, NULL, too_fast, 5);
+	expect_status(h, 0x40, 10);
+	command(h, PC_to_RDR_SetParameters, NULL, rfu, 5);
+	expect_status(h, 0x40, 10);
+	host_free(h);
+}
+END_TEST
+
+START_TEST(test_voltage_classes)
+{
+	struct host *h = host_builtin(_i ? "tpdu" : "extended");
+	struct card_options o = card_options_default;
+
+	o.classes = CCID_VOLTAGE_3V;
+	ck_assert(ccid_insert(h->ccid, 0, card_new(&o, iso_card_new())));
+	command(h, PC_to_RDR_IccPowerOn, (const uint8_t *)"\1\0\0", NULL, 0);
+	expect_status(h, 0x41, 0xFE);
+	command(h, PC_to_RDR_IccPowerOn, (const uint8_t *)"\2\0\0", NULL, 0);
+	expect_status(h, 0, 0);
+	command(h, PC_to_RDR_IccPowerOn, (const uint8_t *)"\3\0\0", NULL, 0);
+	expect_status(h, 0x41, 0xFE);
+	command(h, PC_to_RDR_IccPowerOn, NULL, NULL, 0);
+	if (_i)
+		expect_status(h, 0x41, 7);
+	else
+		expect_status(h, 0, 0);
+	host_free(h);
+}
+END_TEST
+
+START_TEST(test_automatic_activation_and_ifsd)
+{
+	struct profile p;
+	struct host *h;
+	static const uint8_t t1[] = { 0x11, 0x10, 0, 0x45, 0, 254, 0 };
+	static const uint8_t pattern[] = { 0, 0, 5, 0x80, 0xED, 0, 0x64, 0, 0x0C };
+
+	ck_assert(profile_builtin("tpdu", &p));
+	put_le32(p.interfaces[0].ccid + CCID_DESC_dwFeatures,
+		CCID_FEATURE_LEVEL_TPDU | CCID_FEATURE_AUTO_ACTIVATION | CCID_FEATURE_AUTO_IFSD |
+			CCID_FEATURE_AUTO_CONF_ATR);
+	h = host_new(&p);
+	insert(h, 0, CARD_T1);
+	command(h, PC_to_RDR_GetSlotStatus, NULL, NULL, 0);
+	expect_status(h, 0, 0);
+	command(h, PC_to_RDR_SetParameters, (const uint8_t *)"\1\0\0", t1, sizeof(t1));
+	/* 102 bytes in one block: the reader has told the card that it takes 254. */
+	command(h, PC_to_RDR_XfrBlock, NULL, pattern, sizeof(pattern));
+	expect_status(h, 0, 0);
+	ck_assert_uint_eq(h->msg_len, 10 + 3 + 102 + 1);
+	host_free(h);
+}
+END_TEST
+
 START_TEST(test_extended_chaining)
 {
 	struct profile p;
@@ -889,6 +955,31 @@ START_TEST(test_fault_grammar)
 }
 END_TEST
 
+/* Every script of the collection can be loaded. */
+START_TEST(test_fault_collection)
+{
+	DIR *dir = opendir(FAULTS_DIR);
+	struct dirent *entry;
+	unsigned count = 0;
+
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir))) {
+		char path[1024];
+		struct fault_script *script;
+
+		if (!strstr(entry->d_name, ".fault"))
+			continue;
+		snprintf(path, sizeof(path), FAULTS_DIR "/%s", entry->d_name);
+		script = fault_load(path, why, sizeof(why));
+		ck_assert_msg(script != NULL, "%s", why);
+		fault_free(script);
+		count++;
+	}
+	closedir(dir);
+	ck_assert_uint_ge(count, 50);
+}
+END_TEST
+
 START_TEST(test_fault_fields)
 {
 	struct host *h = host_with_faults("on GetSlotStatus 1 drop\n"
@@ -1084,6 +1175,9 @@ int main(void)
 	tcase_add_test(tc, test_unknown_and_unsupported);
 	tcase_add_test(tc, test_parameters);
 	tcase_add_test(tc, test_reader_makes_pps);
+	tcase_add_test(tc, test_speed_limit);
+	tcase_add_loop_test(tc, test_voltage_classes, 0, 2);
+	tcase_add_test(tc, test_automatic_activation_and_ifsd);
 	tcase_add_test(tc, test_extended_chaining);
 	tcase_add_test(tc, test_time_extension_and_mute);
 	tcase_add_test(tc, test_busy_and_abort);
@@ -1093,6 +1187,7 @@ int main(void)
 	tcase_add_test(tc, test_character_t0);
 	tcase_add_test(tc, test_busy_slots);
 	tcase_add_test(tc, test_fault_grammar);
+	tcase_add_test(tc, test_fault_collection);
 	tcase_add_test(tc, test_fault_fields);
 	tcase_add_test(tc, test_fault_sizes);
 	tcase_add_test(tc, test_fault_timing);
