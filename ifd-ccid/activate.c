@@ -165,10 +165,13 @@ uint8_t activate_best_ta1(uint8_t ta1, uint32_t clock_khz, uint32_t max_rate, co
 	uint32_t best_rate = baud(ATR_DEFAULT_TA1, clock_khz);
 	uint8_t best = ATR_DEFAULT_TA1;
 
+	/* The card's own, and powers of two below it: few cards take D of 12 or 20 in their place. */
 	for (uint8_t index = 1; index <= 0x0F; index++) {
 		uint8_t candidate = (uint8_t)((ta1 & 0xF0) | index);
 		uint32_t rate = baud(candidate, clock_khz);
 
+		if (index > 7 && candidate != ta1)
+			continue;
 		if (atr_di(candidate) <= atr_di(ta1) && rate > best_rate &&
 			can_do(rate, max_rate, rates)) {
 			best = candidate;
@@ -315,6 +318,11 @@ static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
 			return rv;
 	}
 	rv = set_parameters(slot, protocol, ta1, ifsc);
+	if (rv == IFD_COMMUNICATION_ERROR && features & CCID_FEATURE_AUTO_PPS &&
+		!slot->atr.specific && ta1 != ATR_DEFAULT_TA1) {
+		ta1 = ATR_DEFAULT_TA1;
+		rv = set_parameters(slot, protocol, ta1, ifsc);
+	}
 	if (rv == IFD_SUCCESS) {
 		slot->rate.f = atr_fi(ta1);
 		slot->rate.d = atr_di(ta1);

@@ -152,7 +152,7 @@ static void add_class(struct candidate *candidate, const uint8_t *bytes, size_t 
 
 static bool is_iccd(const struct ccid_interface *interface)
 {
-	return interface->bInterfaceClass == CCID_INTERFACE_CLASS &&
+	return !interface->bulk_in && !interface->bulk_out &&
 	       (interface->bInterfaceProtocol == CCID_PROTOCOL_ICCD_A ||
 		       interface->bInterfaceProtocol == CCID_PROTOCOL_ICCD_B);
 }

@@ -57,10 +57,15 @@ static void read_rates(struct device *device)
 
 static void free_device(struct device *device)
 {
-	if (device->ios)
-		for (unsigned i = 0; i < device->interface.ccid.slots; i++)
-			io_free(device->ios[i]);
-	free(device->ios);
+	struct io **ios = device->ios;
+
+	/* The port's event thread may still look at them until the port is closed. */
+	pthread_mutex_lock(&device->lock);
+	device->ios = NULL;
+	pthread_mutex_unlock(&device->lock);
+	for (unsigned i = 0; ios && i < device->interface.ccid.slots; i++)
+		io_free(ios[i]);
+	free(ios);
 	port_close(device->port);
 	pthread_mutex_destroy(&device->lock);
 	pthread_cond_destroy(&device->changed);
@@ -69,23 +74,25 @@ static void free_device(struct device *device)
 	free(device);
 }
 
+static void on_port_gone(void *owner)
+{
+	device_removed(owner);
+}
+
 static bool start(struct device *device)
 {
 	const struct ccid_interface *interface = &device->interface;
 
 	if (!identify(device))
 		return false;
-	if (!interface->bulk_in) {
-		log_line(LOG_ERROR, "device %s: tokens without bulk endpoints are not supported",
-			device->name);
-		return false;
-	}
 	if (port_claim(device->port, interface->bInterfaceNumber, interface->bAlternateSetting) !=
 		PORT_OK)
 		return false;
 	if (interface->ccid.level == LEVEL_TPDU || interface->ccid.level == LEVEL_CHARACTER)
 		read_rates(device);
+	pthread_mutex_lock(&device->lock);
 	device->ios = calloc(interface->ccid.slots, sizeof(*device->ios));
+	pthread_mutex_unlock(&device->lock);
 	if (!device->ios || !pipe_init(device))
 		return false;
 	if (!notify_init(device)) {
@@ -106,7 +113,7 @@ struct device *device_open(const char *name)
 	device->references = 1;
 	device->name = strdup(name);
 	if (device->name)
-		device->port = port_open(name);
+		device->port = port_open(name, on_port_gone, device);
 	if (device->port && start(device)) {
 		log_line(LOG_INFO,
 			"device %s: %04X:%04X, %u slot(s), features %08X, messages of %zu", name,
@@ -228,7 +235,7 @@ void device_lost(struct device *device)
 	if (!device->gone && !device->closing)
 		log_line(LOG_INFO, "device %s: gone", device->name);
 	device->gone = true;
-	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+	for (unsigned i = 0; device->ios && i < device->interface.ccid.slots; i++)
 		if (device->ios[i])
 			pthread_cond_broadcast(&device->ios[i]->cond);
 	pthread_cond_broadcast(&device->changed);

@@ -21,8 +21,14 @@ static exchange_fn *const levels[] = {
 enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8_t *command,
 	size_t len, uint8_t *response, size_t *rsp_len)
 {
-	enum ccid_level level = device_interface(slot->device)->ccid.level;
+	const struct ccid_interface *interface = device_interface(slot->device);
+	enum ccid_level level = interface->ccid.level;
 
+	/* Version A moves TPDUs whatever its level; version B chains (ICCD 1.0 §6.1, §6.2). */
+	if (!interface->bulk_in && interface->bInterfaceProtocol == CCID_PROTOCOL_ICCD_A)
+		level = LEVEL_TPDU;
+	else if (!interface->bulk_in)
+		level = LEVEL_EXTENDED_APDU;
 	return levels[level](slot, protocol, command, len, response, rsp_len);
 }
 

@@ -60,8 +60,11 @@ enum ccid_result exchange_by_t1(struct slot *slot, const struct exchange_carrier
 int64_t exchange_t0_ms(const struct slot *slot, size_t nc, size_t ne);
 int64_t exchange_t1_ms(const struct slot *slot, unsigned wtx, size_t len);
 
-/* Copies an answer's data into a response; CCID_OK, or CCID_OVERRUN. */
+/*
+ * Copies an answer's data into a response; CCID_OK, CCID_OVERRUN, or CCID_CARD when it fills the
+ * reader's longest message and doesn't end with a status word: then the reader has cut it.
+ */
 enum ccid_result exchange_copy(
-	const struct ccid_answer *answer, uint8_t *response, size_t *rsp_len);
+	struct slot *slot, const struct ccid_answer *answer, uint8_t *response, size_t *rsp_len);
 
 #endif

@@ -15,9 +15,25 @@ enum {
 	MAX_CHAINED = 2 * APDU_MAX_RESPONSE,
 };
 
-enum ccid_result exchange_copy(const struct ccid_answer *answer, uint8_t *response, size_t *rsp_len)
+static bool was_cut(const struct slot *slot, const struct ccid_answer *answer)
+{
+	size_t max = device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE;
+	uint16_t sw = apdu_sw(answer->data, answer->len);
+
+	/* SW1 is 6x or 9x (ISO 7816-3 §12.2.1). */
+	return answer->len == max && sw >> 12 != 6 && sw >> 12 != 9;
+}
+
+enum ccid_result exchange_copy(
+	struct slot *slot, const struct ccid_answer *answer, uint8_t *response, size_t *rsp_len)
 {
 	size_t room = *rsp_len;
+
+	if (was_cut(slot, answer)) {
+		log_line(LOG_ERROR, "device %s: the response is longer than the reader's messages",
+			device_name(slot->device));
+		return CCID_CARD;
+	}
 
 	*rsp_len = answer->len;
 	if (answer->len)
@@ -45,7 +61,7 @@ enum ccid_result exchange_short_apdu(struct slot *slot, unsigned protocol, const
 		return ccid_why_refused(slot, "XfrBlock", &answer);
 	if (result != CCID_OK)
 		return result;
-	return exchange_copy(&answer, response, rsp_len);
+	return exchange_copy(slot, &answer, response, rsp_len);
 }
 
 /* Sends a command in as many parts as the reader's messages make of it; *ANSWER is the last one. */

@@ -40,6 +40,28 @@ static enum ccid_result send_block(struct slot *slot, const uint8_t *block, size
 	return CCID_OK;
 }
 
+/*
+ * Characters out and in, as many as the reader's messages hold: a longer run out goes in parts that
+ * expect nothing back, a longer one in is asked for in parts by the state machine.
+ */
+static enum ccid_result move(struct slot *slot, const struct t0_step *step, int64_t timeout_ms,
+	struct ccid_answer *answer)
+{
+	size_t room = device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE;
+	size_t expect = step->expect < room ? step->expect : room;
+	const uint8_t *send = step->send;
+	size_t left = step->send_len;
+	enum ccid_result result;
+
+	for (; left > room; left -= room) {
+		result = ccid_xfr_block(slot, send, room, 0, 0, timeout_ms, answer);
+		if (result != CCID_OK)
+			return result;
+		send += room;
+	}
+	return ccid_xfr_block(slot, send, left, 0, (uint16_t)expect, timeout_ms, answer);
+}
+
 /* A T=0 command by its procedure bytes. */
 static enum ccid_result send_tpdu(struct slot *slot, const uint8_t *tpdu, size_t len,
 	size_t max_answer, uint8_t *response, size_t *rsp_len)
@@ -51,8 +73,7 @@ static enum ccid_result send_tpdu(struct slot *slot, const uint8_t *tpdu, size_t
 	struct t0_step step = t0_begin(&t0, tpdu, len, response, *rsp_len);
 
 	while (step.action == T0_EXCHANGE) {
-		result = ccid_xfr_block(slot, step.send, step.send_len, 0, (uint16_t)step.expect,
-			timeout_ms, &answer);
+		result = move(slot, &step, timeout_ms, &answer);
 		if (result == CCID_REFUSED)
 			return ccid_why_refused(slot, "XfrBlock", &answer);
 		if (result != CCID_OK)

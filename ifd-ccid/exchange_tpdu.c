@@ -22,7 +22,7 @@ static enum ccid_result send_tpdu(struct slot *slot, const uint8_t *tpdu, size_t
 
 	if (result == CCID_REFUSED)
 		return ccid_why_refused(slot, "XfrBlock", &answer);
-	return result == CCID_OK ? exchange_copy(&answer, response, rsp_len) : result;
+	return result == CCID_OK ? exchange_copy(slot, &answer, response, rsp_len) : result;
 }
 
 const struct exchange_carrier *exchange_carrier_tpdu(void)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "deadline.h"
+#include "iccd.h"
 #include "log.h"
 
 enum {
@@ -27,7 +28,8 @@ static void listen(struct device *device)
 
 bool notify_works(const struct device *device)
 {
-	return device->event_pending;
+	/* A card that is its own reader doesn't come and go without it. */
+	return device->event_pending || iccd_is(&device->interface);
 }
 
 static void heard(struct device *device, const struct port_transfer *transfer)
@@ -113,7 +115,7 @@ void notify_fini(struct device *device)
 
 bool device_has_events(const struct device *device)
 {
-	return device->event_bytes != NULL;
+	return device->event_bytes != NULL || iccd_is(&device->interface);
 }
 
 enum ccid_result device_presence(struct device *device, unsigned slot)

@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "deadline.h"
+#include "iccd.h"
 #include "log.h"
 
 enum {
 	MAX_USELESS = 200, /* empty, stale or cut answers in a row before the pipe is given up */
-	REST_MS = 2000,    /* for the rest of a message that came in parts */
-	OUT_MS = 5000,     /* for a command to be taken, once its answer is there */
-	RECOVER_MS = 3000, /* for recovery after a failure */
+	SHORT_ANSWER = CCID_MSG_HEADER_SIZE + 256 + 2 + 3, /* a short response, or a T=1 block */
+	ICCD_READ = 4096,                                  /* the longest data stage of iccd.c */
+	REST_MS = 2000,         /* for the rest of a message that came in parts */
+	OUT_MS = 5000,          /* for a command to be taken, once its answer is there */
+	RECOVER_MS = 3000,      /* for recovery after a failure */
 	RECOVER_ABORT_MS = 800, /* after an abort, whose caller waits for it */
 };
 
@@ -24,11 +27,22 @@ static size_t round_up(size_t n, size_t unit)
 	return (n + unit - 1) / unit * unit;
 }
 
+/* Longest answer that is taken; some readers send longer ones than they announce. */
+static size_t longest_answer(const struct device *device)
+{
+	size_t max = device->interface.ccid.max_message;
+
+	if (iccd_is(&device->interface) && max < ICCD_READ)
+		return ICCD_READ;
+	return max < SHORT_ANSWER ? SHORT_ANSWER : max;
+}
+
 static size_t answer_room(const struct device *device)
 {
+	size_t packet = iccd_is(&device->interface) ? 64 : device->interface.bulk_in_packet;
+
 	/* One packet more, so that the rest of a split message always has whole packets' room. */
-	return round_up(device->interface.ccid.max_message, device->interface.bulk_in_packet) +
-	       device->interface.bulk_in_packet;
+	return round_up(longest_answer(device), packet) + packet;
 }
 
 struct io *io_new(struct device *device, unsigned slot)
@@ -174,8 +188,8 @@ static void deliver(struct device *device, enum ccid_decoded how, struct ccid_an
 static bool take(struct device *device)
 {
 	struct ccid_answer answer;
-	enum ccid_decoded how = ccid_get_answer(
-		device->in_bytes, device->in_len, device->interface.ccid.max_message, &answer);
+	enum ccid_decoded how =
+		ccid_get_answer(device->in_bytes, device->in_len, longest_answer(device), &answer);
 	struct io *io;
 
 	if (how == CCID_INCOMPLETE) {
@@ -382,6 +396,13 @@ enum ccid_result device_exchange(struct device *device, unsigned slot,
 	result = enter(io);
 	if (result != CCID_OK)
 		return result;
+	if (iccd_is(&device->interface)) {
+		result = iccd_exchange(io, command, answer);
+		if (secret)
+			explicit_bzero(io->out_bytes, command->len);
+		leave(device);
+		return result;
+	}
 	if (io->dirty) {
 		recover(io, io->seq, RECOVER_MS);
 		io->patience = *patience;

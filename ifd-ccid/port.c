@@ -13,17 +13,17 @@
 
 static const struct {
 	const char *prefix;
-	struct port *(*open)(const char *name);
+	struct port *(*open)(const char *name, void (*gone)(void *owner), void *owner);
 } kinds[] = {
 	{ USBIP_PREFIX, port_usbip_open },
 	{ LIBUSB_PREFIX, port_libusb_open },
 };
 
-struct port *port_open(const char *name)
+struct port *port_open(const char *name, void (*gone)(void *owner), void *owner)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
-			return kinds[i].open(name);
+			return kinds[i].open(name, gone, owner);
 	log_line(LOG_ERROR, "device %s: this driver knows \"usbip:\" and \"usb:\" devices", name);
 	return NULL;
 }

@@ -67,14 +67,20 @@ struct port {
 	int interface; /* bInterfaceNumber the device string names; -1 if it names none */
 	uint8_t bus;   /* for SCARD_ATTR_CHANNEL_ID; 0 if unknown */
 	uint8_t address;
+	void (*gone)(void *owner); /* as given to port_open() */
+	void *owner;
 };
 
 /*
  * Opens the device a device string names: "usbip:…" or "usb:…" (see port_usbip.h, port_libusb.h).
  * NULL after one error line naming the cause; takes at most PORT_OPEN_MS and the time of the first
  * descriptor requests.
+ *
+ * GONE may be NULL; it is called with OWNER from the event thread when the port itself has noticed
+ * that the device is gone, as far as it can without a pending transfer; perhaps before port_open()
+ * returns.
  */
-struct port *port_open(const char *name);
+struct port *port_open(const char *name, void (*gone)(void *owner), void *owner);
 
 #define PORT_OPEN_MS 2000
 

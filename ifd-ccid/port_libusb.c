@@ -390,7 +390,7 @@ static const char *read_descriptors(struct usb_port *u)
 	return "malformed configuration descriptor";
 }
 
-struct port *port_libusb_open(const char *name)
+struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void *owner)
 {
 	struct libusb_address address;
 	struct usb_port *u;
@@ -409,6 +409,8 @@ struct port *port_libusb_open(const char *name)
 		return NULL;
 	}
 	u->port.ops = &ops;
+	u->port.gone = gone;
+	u->port.owner = owner;
 	u->port.interface = address.interface;
 	strncpy(u->name, name, sizeof(u->name) - 1);
 	why = open_device(u, &address);

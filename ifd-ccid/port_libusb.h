@@ -29,6 +29,6 @@ struct libusb_address {
 bool libusb_parse(const char *name, struct libusb_address *address);
 
 /* As port_open(). */
-struct port *port_libusb_open(const char *name);
+struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void *owner);
 
 #endif

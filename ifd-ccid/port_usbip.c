@@ -381,6 +381,8 @@ static void die(struct usbip *u)
 		pthread_mutex_lock(&u->lock);
 	}
 	pthread_mutex_unlock(&u->lock);
+	if (u->port.gone)
+		u->port.gone(u->port.owner);
 }
 
 static void *events(void *arg)
@@ -580,7 +582,7 @@ static const char *start(struct usbip *u, const struct usbip_address *address)
 	return read_descriptors(u);
 }
 
-struct port *port_usbip_open(const char *name)
+struct port *port_usbip_open(const char *name, void (*gone)(void *owner), void *owner)
 {
 	struct usbip_address address;
 	struct usbip *u;
@@ -595,6 +597,8 @@ struct port *port_usbip_open(const char *name)
 	if (!u)
 		return NULL;
 	u->port.ops = &ops;
+	u->port.gone = gone;
+	u->port.owner = owner;
 	u->port.interface = address.interface;
 	u->fd = -1;
 	u->wake = -1;

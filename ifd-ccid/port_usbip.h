@@ -33,6 +33,6 @@ struct usbip_address {
 bool usbip_parse(const char *name, struct usbip_address *address);
 
 /* As port_open(). */
-struct port *port_usbip_open(const char *name);
+struct port *port_usbip_open(const char *name, void (*gone)(void *owner), void *owner);
 
 #endif

@@ -18,6 +18,8 @@ COLLECTION = harness.SOURCE.parent / "shared/reference/readers/readers.json"
 PROFILES = ("extended", "short", "tpdu", "character")
 LEVELS = {0: "character", 1: "tpdu", 2: "short_apdu", 4: "extended_apdu"}
 LONG = (256, 257, 258, 65535)
+# Readers whose messages are too short for some short responses, and which can't chain them.
+SHORT_MESSAGES = {("2ABE:1003", 0), ("2ABE:1003", 1), ("09D8:0427", 0)}
 
 
 def pattern(length):
@@ -117,7 +119,7 @@ class DriverReaders(harness.CardwireTest):
             for protocol in (0, 1):
                 self.one_device(interfaces, protocol, table, failures)
         for (level, protocol, result), count in sorted(table.items()):
-            print(f"{level:14} T={protocol} {result:12} {count}")
+            print(f"{level:14} T={protocol} {result:20} {count}")
         self.assertEqual(failures, [], "\n".join(failures))
 
     def one_device(self, interfaces, protocol, table, failures):
@@ -129,16 +131,22 @@ class DriverReaders(harness.CardwireTest):
             level = LEVELS[ccid["dwFeatures"] >> 16 & 7]
             lengths = (1, 254, 255, 300) if table[level, protocol, "good"] else (1, 254, 255,
                 *LONG)
+            name = f"{reader['vid']}:{reader['pid']}"
+            good = "good"
+            if (name, protocol) in SHORT_MESSAGES:
+                # A message is 10 bytes more than a case 4 command, which is 6 more than its data.
+                lengths = [n for n in lengths if n + 16 <= ccid["dwMaxCCIDMessageLength"]]
+                good = "short messages only"
             if not ccid["dwProtocols"] & 1 << protocol:
                 table[level, protocol, "not offered"] += 1
                 continue
             device = f"{vreader.device()}:1.{reader['interface']['bInterfaceNumber']}"
             try:
                 self.use_slot(0, device, protocol, level, lengths)
-                table[level, protocol, "good"] += 1
+                table[level, protocol, good] += 1
             except AssertionError as error:
                 table[level, protocol, "failed"] += 1
-                failures.append(f"{reader['vid']}:{reader['pid']} {reader['own_name']} {level} "
+                failures.append(f"{name} {reader['own_name']} {level} "
                     f"T={protocol}: {error}")
         vreader.program.stop_well()
 

@@ -98,6 +98,7 @@ START_TEST(speeds)
 	ck_assert_uint_eq(activate_best_ta1(0x94, 4000, 400000, NULL), 0x94);
 	ck_assert_uint_eq(activate_best_ta1(0x18, 4000, 400000, NULL), 0x18);
 	ck_assert_uint_eq(activate_best_ta1(0x18, 4000, 129033, rates), 0x14);
+	ck_assert_uint_eq(activate_best_ta1(0x95, 4000, 115200, NULL), 0x94);
 	ck_assert_uint_eq(activate_best_ta1(0x14, 4000, 400000, rates), 0x14);
 	ck_assert_uint_eq(activate_best_ta1(0x94, 4000, 400000, rates), 0x11);
 	/* Reserved values and slow cards stay at the default. */
