@@ -230,6 +230,7 @@ static void choose(struct wanted_list *list, const struct bundles *bundles,
 	ignored = udev_device_get_property_value(parent, "PCSCLITE_IGNORE");
 	if (ignored && strcmp(ignored, "1") == 0)
 		return;
+	interface.path = udev_device_get_property_value(device, "ID_PATH");
 	interface.node = udev_device_get_devnode(parent);
 	interface.born = udev_device_get_property_value(parent, "USEC_INITIALIZED");
 	interface.vendor = (uint16_t)hex_attribute(parent, "idVendor");

@@ -23,6 +23,7 @@
 /* An interface of a USB device as the kernel describes it. Strings but the first may be NULL. */
 struct usb_interface {
 	const char *place;        /* its name in the kernel, "1-3:1.0" */
+	const char *path;         /* of its port, the same after a restart: udev's ID_PATH */
 	const char *node;         /* of the device, "/dev/bus/usb/001/004" */
 	const char *born;         /* tells two devices with the same place and node apart */
 	uint16_t vendor;          /* idVendor */

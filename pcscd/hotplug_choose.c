@@ -17,6 +17,17 @@ static const char *own_name(struct wanted_list *list, const struct usb_interface
 	return wanted_string(list, "%s %s", maker, model);
 }
 
+/* What tells a reader from its equals: its serial number, or the port; and the interface. */
+static const char *place_of(struct wanted_list *list, const struct usb_interface *interface)
+{
+	const char *colon = strchr(interface->place, ':');
+
+	if (!interface->serial || !*interface->serial)
+		return wanted_string(
+			list, "%s", interface->path ? interface->path : interface->place);
+	return wanted_string(list, "serial %s%s", interface->serial, colon ? colon : "");
+}
+
 void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 	const struct name_rules *rules, const struct usb_interface *interface)
 {
@@ -26,6 +37,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 		interface->interface_class, matches);
 	const char *device;
 	const char *origin;
+	const char *place;
 
 	if (count == 0 || !interface->node)
 		return;
@@ -36,7 +48,8 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 	device = wanted_string(list, "usb:%04x/%04x:libudev:%d:%s", interface->vendor,
 		interface->product, interface->interface_number, interface->node);
 	origin = wanted_string(list, "usb %s", interface->place);
-	if (!device)
+	place = place_of(list, interface);
+	if (!device || !place)
 		return;
 	for (size_t i = 0; i < count; i++) {
 		char name[NAME_BASE_MAX + 1];
@@ -53,6 +66,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 			.library = wanted_string(list, "%s", matches[i].library),
 			.device = device,
 			.origin = origin,
+			.place = place,
 			.hotplug = true,
 		};
 	}

@@ -44,6 +44,7 @@ static void specs_free(struct reader_spec *specs, size_t count)
 		free((char *)specs[i].library);
 		free((char *)specs[i].device);
 		free((char *)specs[i].origin);
+		free((char *)specs[i].place);
 	}
 }
 
@@ -54,7 +55,9 @@ static bool spec_copy(struct reader_spec *to, const struct reader_spec *from)
 	to->library = strdup(from->library);
 	to->device = from->device ? strdup(from->device) : NULL;
 	to->origin = strdup(from->origin);
-	return to->base_name && to->library && to->origin && (to->device || !from->device);
+	to->place = from->place ? strdup(from->place) : NULL;
+	return to->base_name && to->library && to->origin && (to->device || !from->device) &&
+	       (to->place || !from->place);
 }
 
 static void item_free(struct item *item)

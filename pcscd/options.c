@@ -25,6 +25,7 @@ enum long_only {
 	OPT_DISABLE_POLKIT,
 	OPT_SOCKET,
 	OPT_DRIVERS,
+	OPT_STATE,
 	OPT_READY_FD,
 	OPT_LEASE,
 	OPT_POWER_GRACE,
@@ -55,6 +56,7 @@ static const struct option long_options[] = {
 	{ "disable-polkit", no_argument, NULL, OPT_DISABLE_POLKIT },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "drivers", required_argument, NULL, OPT_DRIVERS },
+	{ "state", required_argument, NULL, OPT_STATE },
 	{ "ready-fd", required_argument, NULL, OPT_READY_FD },
 	{ "lease", required_argument, NULL, OPT_LEASE },
 	{ "power-grace", required_argument, NULL, OPT_POWER_GRACE },
@@ -79,6 +81,7 @@ static const char usage_text[] =
 	"Readers\n"
 	"  -c, --config PATH             reader.conf, a file or a folder of files\n"
 	"      --drivers FOLDER          where driver bundles are\n"
+	"      --state FOLDER            remember there which number a reader has\n"
 	"  -S, --reader-name-no-serial   names of readers without the serial number\n"
 	"  -I, --reader-name-no-interface  names of readers without the interface\n"
 	"      --force-reader-polling[=S]  look at the bus every S seconds (1) besides events\n"
@@ -298,6 +301,8 @@ static bool take_value(struct options *options, int option, const char *value)
 		return set_path(&options->socket, value);
 	case OPT_DRIVERS:
 		return set_path(&options->drivers, value);
+	case OPT_STATE:
+		return set_path(&options->state, value);
 	case OPT_READY_FD:
 		return parse_ready_fd(options, value);
 	case OPT_LEASE:
@@ -318,6 +323,7 @@ static bool set_defaults(struct options *options)
 {
 	const char *socket = secure_getenv("PCSCLITE_CSOCK_NAME");
 	const char *drivers = secure_getenv("PCSCLITE_HP_DROPDIR");
+	const char *state = secure_getenv("STATE_DIRECTORY");
 
 	*options = (struct options){
 		.log_level = PCSC_LOG_ERROR,
@@ -330,7 +336,8 @@ static bool set_defaults(struct options *options)
 	};
 	return set_path(&options->socket, socket ? socket : CARDWIRE_IPCDIR "/pcscd.comm") &&
 	       set_path(&options->drivers, drivers ? drivers : CARDWIRE_USBDROPDIR) &&
-	       set_path(&options->config, CARDWIRE_CONFDIR);
+	       set_path(&options->config, CARDWIRE_CONFDIR) &&
+	       (!state || set_path(&options->state, state));
 }
 
 static bool set_pid_file(struct options *options)
@@ -383,5 +390,6 @@ void options_free(struct options *options)
 	free(options->pid_file);
 	free(options->config);
 	free(options->drivers);
+	free(options->state);
 	free(options->array_socket);
 }

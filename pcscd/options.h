@@ -34,6 +34,7 @@ struct options {
 	char *config;       /* reader.conf, file or folder */
 	bool config_chosen; /* it must exist */
 	char *drivers;      /* folder of bundles */
+	char *state;        /* folder of what outlasts the daemon; NULL: nothing does */
 
 	/* A second socket for clients built with another PCSCLITE_MAX_READERS_CONTEXTS */
 	char *array_socket; /* NULL: none */

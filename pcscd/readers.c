@@ -10,6 +10,7 @@
 #include "pcscd/clock.h"
 #include "pcscd/events.h"
 #include "pcscd/log.h"
+#include "pcscd/places.h"
 #include "pcscd/server.h"
 #include "pcscd/slot.h"
 #include "pcscd/slots.h"
@@ -34,6 +35,7 @@ struct device {
 	char *path; /* device string, or NULL */
 	unsigned long channel;
 	char *origin;
+	char *place; /* or NULL */
 	bool hotplug;
 
 	/* Of the device's own thread. */
@@ -92,6 +94,7 @@ static void device_unref(struct device *device)
 	free(device->library);
 	free(device->path);
 	free(device->origin);
+	free(device->place);
 	free(device);
 }
 
@@ -217,7 +220,7 @@ static bool is_preceded(const struct device *device)
 }
 
 /*
- * The lowest digit that no other device of the driver has. Devices get them in the order in which
+ * The lowest digit that no other device of the driver has, or the one the reader had last. Devices get them in the order in which
  * they were added, so one waits (a little) for those before it to be opened or to fail. A driver
  * that takes one device only is not asked for a second one, unless both come from the bus.
  * Returns false if there is no room.
@@ -242,9 +245,11 @@ static bool choose_digit(struct device *device)
 		if (!(device->hotplug && other->hotplug) && other->simultaneous)
 			limit = other->simultaneous;
 	}
-	while (digit < DIGITS && used[digit])
+	if (device->place)
+		digit = places_pick(device->base_name, device->place, used, DIGITS);
+	while (!device->place && digit < DIGITS && used[digit])
 		digit++;
-	if (digit >= DIGITS || (unsigned)digit >= limit)
+	if (digit < 0 || digit >= DIGITS || (unsigned)digit >= limit)
 		digit = -1;
 	device->digit = digit;
 	pthread_mutex_unlock(&table.lock);
@@ -381,6 +386,8 @@ static void come_up(struct device *device)
 	pthread_mutex_lock(&table.lock);
 	device->up = true;
 	pthread_mutex_unlock(&table.lock);
+	if (device->place)
+		places_keep(device->base_name, device->place, device->digit);
 	if (table.callbacks.on_up)
 		table.callbacks.on_up(table.callbacks.ctx, device->id);
 }
@@ -547,6 +554,7 @@ static struct device *device_new(const struct reader_spec *spec)
 	device->path = spec->device ? strdup(spec->device) : NULL;
 	device->channel = spec->channel;
 	device->origin = strdup(spec->origin ? spec->origin : "reader");
+	device->place = spec->place ? strdup(spec->place) : NULL;
 	device->hotplug = spec->hotplug;
 	device->digit = -1;
 	device->looking = 1;
@@ -554,7 +562,7 @@ static struct device *device_new(const struct reader_spec *spec)
 	device->settle_by = clock_now() + SETTLE_NS;
 	device->timer.fire = stop_slots;
 	if (device->base_name && device->library && device->origin &&
-		(device->path || !spec->device))
+		(device->path || !spec->device) && (device->place || !spec->place))
 		return device;
 	device->refs = 1;
 	device_unref(device);

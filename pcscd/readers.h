@@ -22,6 +22,7 @@ struct reader_spec {
 	const char *device;    /* device string, or NULL: open by channel number */
 	unsigned long channel; /* channel number; also tells two devices without string apart */
 	const char *origin;    /* for messages: "reader.conf:12" or "usb 1-3:1.0" */
+	const char *place;     /* what tells it from readers of equal name, or NULL: see places.h */
 	bool hotplug;          /* comes from the USB bus: several of one driver may live together */
 };
 

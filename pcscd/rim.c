@@ -20,6 +20,7 @@
 #include "pcscd/log.h"
 #include "pcscd/mailbox.h"
 #include "pcscd/names.h"
+#include "pcscd/places.h"
 #include "pcscd/readers.h"
 #include "pcscd/readers_conf.h"
 #include "pcscd/server.h"
@@ -202,6 +203,7 @@ static void take_mail(struct rim *rim)
 		}
 	}
 	free(mail);
+	places_save();
 	/* A failing device is often the first sign of an unplugged one. */
 	if (gone)
 		scan_bus(rim, false);
@@ -345,6 +347,8 @@ static bool stop_all(void)
 static void close_rim(struct rim *rim)
 {
 	driver_unload_idle();
+	places_save();
+	places_close();
 	access_close(rim->access);
 	hotplug_close(rim->hotplug);
 	inventory_free(rim->inventory);
@@ -372,6 +376,7 @@ int rim_run(const struct options *options, const struct rim_socket *sockets, siz
 		close_rim(&rim);
 		return EXIT_FAILURE;
 	}
+	places_open(options->state);
 	readers_init(&callbacks, options->power_grace_ns);
 	load_bundles(&rim);
 	rim.hotplug = hotplug_open(options->poll_bus_ns);

@@ -114,6 +114,7 @@ START_TEST(test_choose)
 		list.list[0].specs[0].device, "usb:08e6/3437:libudev:16:/dev/bus/usb/001/004");
 	ck_assert_str_eq(list.list[0].specs[0].origin, "usb 1-3:1.10");
 	ck_assert(list.list[0].specs[0].hotplug);
+	ck_assert_str_eq(list.list[0].specs[0].place, "serial S1:1.10");
 	ck_assert_str_eq(list.list[0].specs[1].library, "/class.so");
 	ck_assert_str_eq(list.list[0].specs[1].base_name, "Gemalto USB Reader (S1)");
 	wanted_free(&list);
@@ -137,10 +138,13 @@ START_TEST(test_choose_by_class)
 	hotplug_choose(&list, &bundles, &rules, &interface);
 	ck_assert_uint_eq(list.count, 1);
 	ck_assert_str_eq(list.list[0].specs[0].base_name, "Acme Reader");
+	ck_assert_str_eq(list.list[0].specs[0].place, "1-3:1.10");
 	wanted_free(&list);
 	interface.manufacturer = interface.product_name = NULL;
+	interface.path = "pci-0000:00:14.0-usb-0:3:1.10";
 	hotplug_choose(&list, &bundles, &rules, &interface);
 	ck_assert_str_eq(list.list[0].specs[0].base_name, "CCID Reader 9999:3437");
+	ck_assert_str_eq(list.list[0].specs[0].place, "pci-0000:00:14.0-usb-0:3:1.10");
 	wanted_free(&list);
 	interface.interface_class = 0x03;
 	hotplug_choose(&list, &bundles, &rules, &interface);

@@ -38,6 +38,7 @@ static void setup(void)
 {
 	unsetenv("PCSCLITE_CSOCK_NAME");
 	unsetenv("PCSCLITE_HP_DROPDIR");
+	unsetenv("STATE_DIRECTORY");
 	/* what is wrong is told on standard error */
 	ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
 }
@@ -63,6 +64,7 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(options.lease_ns, -1);
 	ck_assert_int_eq(options.power_grace_ns, INT64_C(5000000000));
 	ck_assert_int_eq(options.ready_fd, -1);
+	ck_assert_ptr_null(options.state);
 }
 END_TEST
 
@@ -101,13 +103,14 @@ END_TEST
 
 START_TEST(test_ours)
 {
-	ck_assert_int_eq(parse("--socket /tmp/x --drivers /d --ready-fd 7 --lease 0.5 "
+	ck_assert_int_eq(parse("--socket /tmp/x --drivers /d --state /st --ready-fd 7 --lease 0.5 "
 			       "--power-grace 0 --max-connections-per-user 9 --array-socket /y:32 "
 			       "--allow uid:7 --allow gid:8 --allow root --allow @root"),
 		OPTIONS_RUN);
 	ck_assert_str_eq(options.socket, "/tmp/x");
 	ck_assert_str_eq(options.pid_file, "/tmp/x.pid");
 	ck_assert_str_eq(options.drivers, "/d");
+	ck_assert_str_eq(options.state, "/st");
 	ck_assert_int_eq(options.ready_fd, 7);
 	ck_assert_int_eq(options.lease_ns, 500000000);
 	ck_assert_int_eq(options.power_grace_ns, 0);
@@ -138,10 +141,12 @@ START_TEST(test_environment)
 {
 	setenv("PCSCLITE_CSOCK_NAME", "/tmp/env", 1);
 	setenv("PCSCLITE_HP_DROPDIR", "/envdrivers", 1);
+	setenv("STATE_DIRECTORY", "/envstate", 1);
 	ck_assert_int_eq(parse(""), OPTIONS_RUN);
 	ck_assert_str_eq(options.socket, "/tmp/env");
 	ck_assert_str_eq(options.pid_file, "/tmp/env.pid");
 	ck_assert_str_eq(options.drivers, "/envdrivers");
+	ck_assert_str_eq(options.state, "/envstate");
 	ck_assert_int_eq(parse("--socket /tmp/line"), OPTIONS_RUN);
 	ck_assert_str_eq(options.socket, "/tmp/line");
 }
