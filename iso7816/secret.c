@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "iso7816/secret.h"
+
+#include <string.h>
+
+/* INS of commands whose data field is secret. */
+static const uint8_t secret_ins[] = {
+	0x20, 0x21, /* VERIFY */
+	0x24, 0x25, /* CHANGE REFERENCE DATA */
+	0x26, 0x28, /* DISABLE and ENABLE VERIFICATION REQUIREMENT */
+	0x2C, 0x2D, /* RESET RETRY COUNTER */
+	0x82,       /* EXTERNAL AUTHENTICATE, LOAD KEYS */
+	0x86, 0x87, /* GENERAL AUTHENTICATE */
+	0xD8,       /* PUT KEY */
+	0xDA, 0xDB, /* PUT DATA */
+	0xFE, 0xFF, /* key import of PIV tokens */
+};
+
+enum {
+	SHORT_HEADER = 5,
+	EXTENDED_HEADER = 7,
+	/* What may follow the data: Le, and the epilogue of a block (ISO 7816-3 §11.3.4). */
+	SHORT_TAIL = 1 + 2,
+	EXTENDED_TAIL = 2 + 2
+};
+
+static bool is_secret_ins(uint8_t ins)
+{
+	return memchr(secret_ins, ins, sizeof(secret_ins)) != NULL;
+}
+
+/* True if the bytes are a command with a data field and no more than a tail behind it. */
+static bool has_data_field(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
+{
+	size_t header = SHORT_HEADER;
+	size_t tail = SHORT_TAIL;
+	size_t nc;
+
+	if (len <= SHORT_HEADER)
+		return false;
+	nc = bytes[4];
+	if (nc == 0) {
+		if (len <= EXTENDED_HEADER)
+			return false;
+		nc = (size_t)bytes[5] << 8 | bytes[6];
+		header = EXTENDED_HEADER;
+		tail = EXTENDED_TAIL;
+	}
+	if (nc == 0 || header + nc > len || len - header - nc > tail)
+		return false;
+	*start = header;
+	*end = header + nc;
+	return true;
+}
+
+bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
+{
+	if (len > SHORT_HEADER && is_secret_ins(bytes[1])) {
+		if (!has_data_field(bytes, len, start, end)) {
+			*start = SHORT_HEADER;
+			*end = len;
+		}
+		return true;
+	}
+	for (size_t i = 1; i + SHORT_HEADER < len; i++) {
+		if (!is_secret_ins(bytes[i + 1]) || !has_data_field(bytes + i, len - i, start, end))
+			continue;
+		*start += i;
+		*end += i;
+		return true;
+	}
+	return false;
+}

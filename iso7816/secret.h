@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Commands whose data must not be shown: those that carry PINs or keys.
+ *
+ * Pure functions; any thread.
+ */
+#ifndef CARDWIRE_ISO7816_SECRET_H
+#define CARDWIRE_ISO7816_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Finds the data field of such a command in LEN bytes, which may be the command or hold it at any
+ * offset (a block, a reader's message). True: bytes [*start, *end) are to be masked. A command at
+ * the beginning counts however wrong its lengths are; further on it must end where the bytes end.
+ * The commands are those of ISO 7816-4 §11.6 and ISO 7816-9, and those by which common cards take
+ * keys (PUT DATA, PUT KEY, LOAD KEYS).
+ */
+bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end);
+
+#endif
