@@ -28,7 +28,7 @@
 #define INVENTORY_RETRY_MIN (INT64_C(250000000))  /* ns: first try again, doubled each time … */
 #define INVENTORY_RETRY_MAX (INT64_C(5000000000)) /* … up to this */
 #define INVENTORY_BUS_TRIES 6 /* tries again for a bus device that was up and failed */
-#define INVENTORY_STABLE    (INT64_C(10000000000)) /* ns up after which failures are forgotten */
+#define INVENTORY_STABLE    (INT64_C(1000000000)) /* ns up after which failures are forgotten */
 
 enum inventory_source {
 	INVENTORY_CONF, /* configured: tried again as long as it is wanted */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 cardwire_unit_test(readers_conf pcscd_core)
+target_compile_definitions(test_readers_conf PRIVATE READERS_D="${PROJECT_BINARY_DIR}/readers.d")
 cardwire_unit_test(bundle pcscd_core)
 cardwire_unit_test(log pcscd_core)
 cardwire_unit_test(options pcscd_core)

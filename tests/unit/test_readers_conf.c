@@ -265,6 +265,32 @@ START_TEST(test_folder)
 }
 END_TEST
 
+/* The examples that are installed are right once the comment signs are taken off. */
+START_TEST(test_examples)
+{
+	static const char *const names[] = { "serial", "usbip", "vpcd" };
+	static const size_t readers[] = { 1, 2, 1 };
+	char path[512];
+	char line[256];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char text[4096] = "";
+		FILE *file;
+
+		snprintf(path, sizeof(path), "%s/%s.conf", READERS_D, names[i]);
+		file = fopen(path, "r");
+		ck_assert_ptr_nonnull(file);
+		while (fgets(line, sizeof(line), file))
+			strcat(text, line[0] == '#' && line[1] >= 'A' && line[1] <= 'Z' ? line + 1
+											: line);
+		fclose(file);
+		parse(text);
+		ck_assert_msg(conf.errors == 0, "%s", said);
+		ck_assert_uint_eq(conf.count, readers[i]);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("readers_conf");
@@ -284,6 +310,7 @@ int main(void)
 	tcase_add_test(tests, test_something_else);
 	tcase_add_test(tests, test_empty);
 	tcase_add_test(tests, test_folder);
+	tcase_add_test(tests, test_examples);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
