@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -96,6 +97,41 @@ enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length)
 
 	while (result == CONN_OK && got < length)
 		result = receive_some(conn->fd, &message, &got);
+	return result;
+}
+
+enum conn_result conn_receive_head(
+	struct conn *conn, void *head, size_t length, struct conn_tail *tail)
+{
+	struct iovec parts[] = { { head, length }, { tail->early, sizeof(tail->early) } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	enum conn_result result = CONN_OK;
+	size_t got = 0;
+
+	while (result == CONN_OK && got < length)
+		result = receive_some(conn->fd, &message, &got);
+	tail->length = result == CONN_OK ? got - length : 0;
+	return result;
+}
+
+enum conn_result conn_receive_tail(
+	struct conn *conn, struct conn_tail *tail, size_t length, void **bytes)
+{
+	enum conn_result result;
+	uint8_t *copy;
+
+	*bytes = NULL;
+	if (tail->length > length)
+		return CONN_BAD;
+	copy = malloc(length ? length : 1);
+	if (!copy)
+		return CONN_BAD;
+	memcpy(copy, tail->early, tail->length);
+	result = conn_receive(conn, copy + tail->length, length - tail->length);
+	if (result == CONN_OK)
+		*bytes = copy;
+	else
+		free(copy);
 	return result;
 }
 

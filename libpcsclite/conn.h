@@ -69,6 +69,21 @@ enum conn_result conn_send(struct conn *conn, uint32_t command, const union wire
 	const void *data, size_t data_length);
 enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length);
 
+/*
+ * A reply of a struct and a tail whose length the struct tells. conn_receive_head() fills the struct,
+ * and keeps what else has arrived; conn_receive_tail() gives the tail, malloc()ed (at least a byte
+ * even if it is empty). CONN_BAD: more arrived than the tail is long, or there is no memory.
+ */
+struct conn_tail {
+	uint8_t early[2048]; /* bytes behind the struct, in the same recvmsg */
+	size_t length;
+};
+
+enum conn_result conn_receive_head(
+	struct conn *conn, void *head, size_t length, struct conn_tail *tail);
+enum conn_result conn_receive_tail(
+	struct conn *conn, struct conn_tail *tail, size_t length, void **bytes);
+
 /* What comes of conn_wait(). */
 enum conn_event {
 	CONN_READABLE, /* or closed */

@@ -64,8 +64,9 @@ static enum conn_result arrived(struct observation *observation)
 {
 	struct conn *conn = &observation->loan.conn;
 	struct wire_ext_changes reply;
-	struct wire_ext_change *changes;
-	enum conn_result result = conn_receive(conn, &reply, sizeof(reply));
+	struct conn_tail early;
+	enum conn_result result = conn_receive_head(conn, &reply, sizeof(reply), &early);
+	void *changes;
 	long tail;
 
 	observation->armed = false;
@@ -74,12 +75,9 @@ static enum conn_result arrived(struct observation *observation)
 	tail = wire_ext_changes_tail(&reply, observation->count);
 	if (tail < 0 || reply.rv != SCARD_S_SUCCESS)
 		return CONN_BAD;
-	changes = malloc(tail ? (size_t)tail : 1);
-	if (!changes)
-		return CONN_BAD;
-	result = conn_receive(conn, changes, (size_t)tail);
+	result = conn_receive_tail(conn, &early, (size_t)tail, &changes);
 	for (uint32_t i = 0; result == CONN_OK && i < reply.count; i++)
-		result = apply(observation, &changes[i]);
+		result = apply(observation, (struct wire_ext_change *)changes + i);
 	free(changes);
 	observation->events = reply.events;
 	observation->total = reply.readers;
@@ -107,33 +105,30 @@ static enum conn_result disarm(struct observation *observation)
 static enum conn_result names(struct conn *conn, char **list, size_t *length)
 {
 	struct wire_ext_list reply;
+	struct conn_tail early;
 	enum conn_result result = conn_send(conn, WIRE_EXT_LIST, NULL, NULL, 0);
+	void *bytes;
 	long tail;
 
 	*list = NULL;
 	*length = 0;
 	if (result == CONN_OK)
-		result = conn_receive(conn, &reply, sizeof(reply));
+		result = conn_receive_head(conn, &reply, sizeof(reply), &early);
 	if (result != CONN_OK)
 		return result;
 	tail = wire_ext_list_tail(&reply);
 	if (tail < 0 || reply.rv != SCARD_S_SUCCESS)
 		return CONN_BAD;
-	if (tail == 0)
-		return CONN_OK;
-	*list = malloc((size_t)tail);
-	if (!*list)
-		return CONN_BAD;
-	result = conn_receive(conn, *list, (size_t)tail);
-	if (result == CONN_OK && (*list)[tail - 1] != '\0')
-		result = CONN_BAD;
-	if (result != CONN_OK) {
-		free(*list);
-		*list = NULL;
+	result = conn_receive_tail(conn, &early, (size_t)tail, &bytes);
+	if (result != CONN_OK)
 		return result;
+	if (tail > 0 && ((const char *)bytes)[tail - 1] == '\0') {
+		*list = bytes;
+		*length = (size_t)tail;
+		return CONN_OK;
 	}
-	*length = (size_t)tail;
-	return CONN_OK;
+	free(bytes);
+	return tail == 0 ? CONN_OK : CONN_BAD;
 }
 
 const struct observer observe_ext = { look, arrived, disarm, names };
