@@ -75,7 +75,7 @@ static void keep(const char *base_name, const char *place, int number)
 	else if (memory.count == PLACES_MAX)
 		forget(0);
 	memory.list[memory.count++] = entry;
-	memory.changed = true;
+	memory.changed = memory.changed || place[0] != PLACE_TRANSIENT;
 }
 
 /* "NUMBER<tab>PLACE<tab>BASE NAME"; a line that isn't like that is passed over. */
@@ -147,9 +147,13 @@ static char *compose(size_t *length)
 
 	if (!stream)
 		return NULL;
-	for (size_t i = 0; i < memory.count; i++)
-		fprintf(stream, "%d\t%s\t%s\n", memory.list[i].number, memory.list[i].place,
-			memory.list[i].base_name);
+	for (size_t i = 0; i < memory.count; i++) {
+		const struct place *entry = &memory.list[i];
+
+		if (entry->place[0] != PLACE_TRANSIENT)
+			fprintf(stream, "%d\t%s\t%s\n", entry->number, entry->place,
+				entry->base_name);
+	}
 	if (fclose(stream) == 0)
 		return text;
 	free(text);

@@ -3,12 +3,14 @@
 #define PCSCD_PLACES_H
 
 /*
- * Which device number ("NAME 01 00") a reader on the bus had last, so that two equal readers keep
+ * Which device number ("NAME 01 00") a reader had last, so that two equal readers keep
  * their names whatever the order in which they are plugged in, over restarts of the daemon too.
  *
- * A reader is known by its base name and its place: the port it is plugged into, or nothing if its
- * name holds a serial number. The memory is the file "places" in a folder, one line a reader; it
- * holds the PLACES_MAX readers seen last. Without a folder it lasts as long as the daemon.
+ * A reader is known by its base name and its place: its serial number or the port it is plugged
+ * into. The memory is the file "places" in a folder, one line a reader; it holds the PLACES_MAX
+ * readers seen last. Without a folder it lasts as long as the daemon, and so does what has a place
+ * that begins with PLACE_TRANSIENT: configured readers, which at each start are numbered in the
+ * order of the configuration, but keep their numbers while servers come and go.
  *
  * places_pick() and places_keep() may be called from any thread, and don't touch the file. The
  * others are the main thread's.
@@ -17,7 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define PLACES_MAX 1000
+#define PLACES_MAX      1000
+#define PLACE_TRANSIENT '~'
 
 /* Reads the memory in `folder`; NULL: begin with nothing, write nothing. */
 void places_open(const char *folder);

@@ -112,6 +112,8 @@ static void want_configured(
 		.device = reader->device ? wanted_string(list, "%s", reader->device) : NULL,
 		.channel = reader->channel,
 		.origin = wanted_string(list, "%s", reader->origin),
+		.place = wanted_string(list, "%c%s %lu", PLACE_TRANSIENT,
+			reader->device ? reader->device : "", reader->channel),
 	};
 	if (!wanted_add(list, &wanted))
 		log_line(PCSC_LOG_ERROR, "%s: this reader is configured twice", reader->origin);

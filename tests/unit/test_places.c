@@ -95,6 +95,22 @@ START_TEST(test_others_do_not_count)
 }
 END_TEST
 
+/* Configured readers: kept while the daemon runs, numbered by their order at the next start. */
+START_TEST(test_transient)
+{
+	ck_assert_int_eq(plug("A", "~dev:1"), 0);
+	ck_assert_int_eq(plug("B", "~dev:2"), 1);
+	unplug_all();
+	ck_assert_int_eq(plug("B", "~dev:2"), 1);
+	ck_assert_int_eq(plug("A", "~dev:1"), 0);
+	ck_assert_int_eq(plug("C", "1-1"), 2);
+	restart();
+	ck_assert_int_eq(plug("C", "1-1"), 2);
+	ck_assert_int_eq(plug("B", "~dev:2"), 0);
+	ck_assert_int_eq(plug("A", "~dev:1"), 1);
+}
+END_TEST
+
 START_TEST(test_all_taken)
 {
 	char place[16];
@@ -179,6 +195,7 @@ int main(void)
 	tcase_add_test(tests, test_first_come);
 	tcase_add_test(tests, test_order_does_not_matter);
 	tcase_add_test(tests, test_others_do_not_count);
+	tcase_add_test(tests, test_transient);
 	tcase_add_test(tests, test_all_taken);
 	tcase_add_test(tests, test_bounded);
 	tcase_add_test(tests, test_broken_file);
