@@ -4,6 +4,7 @@
  * rest are messages one after the other. What the decoder promises in wire/wire.h is checked, and that
  * the encoder gives back the same bytes.
  */
+#undef NDEBUG
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
