@@ -19,6 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "iso7816/secret.h"
+
 #define LINE_MAX_BYTES   2048 /* below PIPE_BUF: a line is written whole or not at all */
 #define FLOOD_ENTRIES    16   /* different lines watched for repetition at a time */
 #define FLOOD_TEXT       160  /* bytes kept of a line that is held back */
@@ -344,75 +346,6 @@ void log_answer(const char *reader, const uint8_t *answer, size_t length)
 		log_bytes(PCSC_LOG_INFO, reader, ": SW: ", answer, length);
 }
 
-/*
- * Instructions whose data field is secret. ISO 7816-4 §11.6 and ISO 7816-9 unless said otherwise;
- * PUT DATA and PUT KEY carry keys on OpenPGP, PIV and GlobalPlatform cards, LOAD KEYS on memory
- * cards (PC/SC part 3 §3.2.2.1.4).
- */
-static const uint8_t secret_ins[] = {
-	0x20, 0x21, /* VERIFY */
-	0x24, 0x25, /* CHANGE REFERENCE DATA */
-	0x26, 0x28, /* DISABLE and ENABLE VERIFICATION REQUIREMENT */
-	0x2C, 0x2D, /* RESET RETRY COUNTER */
-	0x82,       /* EXTERNAL AUTHENTICATE, LOAD KEYS */
-	0xD8,       /* PUT KEY */
-	0xDA, 0xDB, /* PUT DATA */
-	0xFE, 0xFF, /* key import of PIV tokens */
-};
-
-static bool is_secret_ins(uint8_t ins)
-{
-	return memchr(secret_ins, ins, sizeof(secret_ins)) != NULL;
-}
-
-/*
- * Whether `bytes` is a command with a data field that ends where the bytes end, but for Le and the
- * checksum of a block; *start and *end are the data field's.
- */
-static bool has_data_field(const uint8_t *bytes, size_t length, size_t *start, size_t *end)
-{
-	size_t lc;
-	size_t header = 5;
-	size_t tail = 3; /* Le of one byte and an epilogue of two (ISO 7816-3 §11.3.4) */
-
-	if (length < 6)
-		return false;
-	lc = bytes[4];
-	if (lc == 0) {
-		if (length < 8)
-			return false;
-		lc = (size_t)bytes[5] << 8 | bytes[6];
-		header = 7;
-		tail = 4;
-	}
-	if (lc == 0 || header + lc > length || length - header - lc > tail)
-		return false;
-	*start = header;
-	*end = header + lc;
-	return true;
-}
-
-bool log_secret_span(const uint8_t *bytes, size_t length, size_t *start, size_t *end)
-{
-	/* A command at the beginning is masked however wrong its lengths are. */
-	if (length > 5 && is_secret_ins(bytes[1])) {
-		if (!has_data_field(bytes, length, start, end)) {
-			*start = 5;
-			*end = length;
-		}
-		return true;
-	}
-	for (size_t i = 1; i + 6 <= length; i++) {
-		if (!is_secret_ins(bytes[i + 1]) ||
-			!has_data_field(bytes + i, length - i, start, end))
-			continue;
-		*start += i;
-		*end += i;
-		return true;
-	}
-	return false;
-}
-
 size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
 {
 	static const char digits[] = "0123456789ABCDEF";
@@ -420,7 +353,7 @@ size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
 	size_t start = 0;
 	size_t end = 0;
 	size_t used = 0;
-	bool secret = log_secret_span(bytes, length, &start, &end);
+	bool secret = secret_span(bytes, length, &start, &end);
 
 	if (size == 0)
 		return 0;

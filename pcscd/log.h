@@ -11,9 +11,9 @@
  * threshold. Drivers reach the same log through the exported log_msg(), log_xxd(), log_msg_rv()
  * and DebugLogSetLevel(), declared in <debuglog.h>.
  *
- * Secrets: hexadecimal dumps, the APDU category and log_xxd() of drivers included, go through
- * log_secret_span(), which finds the data field of commands that carry PINs or keys; those bytes
- * are written as "**". There is no option to turn that off.
+ * Secrets: hexadecimal dumps, the APDU category and log_xxd() of drivers included, are masked by
+ * secret_span() (iso7816/secret.h): the data of commands that carry PINs or keys is written as
+ * "**". There is no option to turn that off.
  *
  * Flood control: a line (INFO or above) that repeats literally more than LOG_BURST times within
  * LOG_WINDOW_S seconds is held back; when the window has passed the number held back is logged.
@@ -78,14 +78,6 @@ bool log_wants_apdu(void);
  */
 void log_apdu(const char *reader, const uint8_t *command, size_t length);
 void log_answer(const char *reader, const uint8_t *answer, size_t length);
-
-/*
- * Finds in `bytes` a command APDU whose data field is secret (VERIFY, CHANGE REFERENCE DATA,
- * RESET RETRY COUNTER, … of ISO 7816-4 §11.6, and the key-loading commands of PC/SC part 3), at
- * any offset, so that it is found inside a block or a reader's message too. Returns true and the
- * span [*start, *end) to mask. Pure.
- */
-bool log_secret_span(const uint8_t *bytes, size_t length, size_t *start, size_t *end);
 
 /*
  * Formats `bytes` as "AA BB **" into `text` (`size` bytes, always terminated), secrets masked,
