@@ -708,6 +708,7 @@ void usb_device_attach(struct usb_device *dev, usb_complete complete, void *ctx)
 void usb_device_detach(struct usb_device *dev)
 {
 	dev->complete = NULL;
+	dev->gone = false;
 	for (size_t i = 0; i < dev->endpoint_count; i++)
 		while (dev->endpoints[i].urbs)
 			free(pop_urb(&dev->endpoints[i]));

@@ -67,7 +67,7 @@ struct usb_urb *usb_device_unlink(struct usb_device *dev, uint32_t seqnum);
 
 /* Makes the device misbehave; takes the script over. NULL: it behaves. */
 void usb_device_set_faults(struct usb_device *dev, struct fault_script *script);
-/* A fault script made the device vanish; attaching it ends that. */
+/* A fault script made the device vanish; detaching it ends that. */
 bool usb_device_gone(const struct usb_device *dev);
 
 /* To be called when usb_device_deadline() has come. */

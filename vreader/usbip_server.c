@@ -563,6 +563,8 @@ bool usbip_server_unplug(struct usbip_server *s, size_t i)
 	e->plugged = false;
 	if (e->importer)
 		connection_free(e->importer);
+	else
+		usb_device_detach(e->device);
 	return true;
 }
 
@@ -591,7 +593,7 @@ void usbip_server_run(struct usbip_server *s, int64_t now)
 
 		if (usb_device_deadline(e->device) <= now)
 			usb_device_run(e->device, now);
-		if (usb_device_gone(e->device))
+		if (e->importer && usb_device_gone(e->device))
 			usbip_server_unplug(s, i);
 		else if (e->importer && e->importer->tx.len)
 			connection_settle(e->importer);

@@ -2,6 +2,7 @@
 /* The USB/IP server against a client in the same thread, well-behaved and hostile. */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -268,6 +269,27 @@ START_TEST(test_unplug_and_plug)
 }
 END_TEST
 
+START_TEST(test_plug_after_a_fault_pulled_it)
+{
+	static const uint8_t get_status[] = { PC_to_RDR_GetSlotStatus, 0, 0, 0, 0, 0, 1, 0, 0, 0 };
+	char path[] = "/tmp/test_vreader_server.XXXXXX", why[256];
+	int file = mkstemp(path), fd = imported();
+
+	ck_assert_int_ge(file, 0);
+	ck_assert_int_gt(dprintf(file, "on GetSlotStatus 1 disappear\n"), 0);
+	close(file);
+	ck_assert(rack_load_faults(&rack, path, why, sizeof(why)));
+	unlink(path);
+	submit(fd, 1, USBIP_DIR_OUT, 1, get_status, sizeof(get_status));
+	ck_assert(!usbip_server_plugged(rack.server, 0));
+	close(fd);
+	ck_assert(usbip_server_plug(rack.server, 0));
+	serve_pending();
+	ck_assert(usbip_server_plugged(rack.server, 0));
+	close(imported());
+}
+END_TEST
+
 /* Ways to break the protocol: each ends that connection and leaves the server as it was. */
 static void hostile(int n, int fd)
 {
@@ -414,6 +436,7 @@ int main(void)
 	tcase_add_test(tc, test_submit);
 	tcase_add_test(tc, test_unlink);
 	tcase_add_test(tc, test_unplug_and_plug);
+	tcase_add_test(tc, test_plug_after_a_fault_pulled_it);
 	tcase_add_loop_test(tc, test_hostile_commands, 0, 6);
 	tcase_add_test(tc, test_hostile_first_phase);
 	tcase_add_test(tc, test_too_many_transfers);
