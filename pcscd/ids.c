@@ -41,6 +41,20 @@ static bool grow(struct ids *ids)
 	return true;
 }
 
+/* The next random number. False, and 0, without entropy. */
+static bool draw(struct ids *ids, uint32_t *id)
+{
+	*id = 0;
+	if (ids->drawn == 0) {
+		if (getrandom(ids->random, sizeof(ids->random), 0) != sizeof(ids->random))
+			return false;
+		ids->drawn = IDS_DRAW;
+	}
+	*id = ids->random[--ids->drawn] & 0x7FFFFFFF;
+	ids->random[ids->drawn] = 0;
+	return true;
+}
+
 uint32_t ids_new(struct ids *ids, uint64_t value)
 {
 	uint32_t id = 0;
@@ -49,11 +63,8 @@ uint32_t ids_new(struct ids *ids, uint64_t value)
 	if (!grow(ids))
 		goto out;
 	do {
-		if (getrandom(&id, sizeof(id), 0) != sizeof(id)) {
-			id = 0;
+		if (!draw(ids, &id))
 			goto out;
-		}
-		id &= 0x7FFFFFFF;
 	} while (!id || probe(ids, id)->id);
 	*probe(ids, id) = (struct ids_entry){ .id = id, .value = value };
 	ids->used++;

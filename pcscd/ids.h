@@ -12,11 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define IDS_DRAW 32
+
 struct ids {
 	pthread_mutex_t lock;
 	struct ids_entry *entries; /* open addressing; id 0: empty */
 	size_t size;               /* a power of two, or 0 */
 	size_t used;
+	uint32_t random[IDS_DRAW]; /* drawn from the kernel at once */
+	size_t drawn;              /* of them, not used yet */
 };
 
 #define IDS_INITIALIZER                                                                            \

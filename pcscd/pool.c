@@ -16,7 +16,7 @@
 
 #define THREADS_KEPT 2                 /* stay for ever */
 #define THREADS_MAX  4096              /* more would mean a fault of ours */
-#define SURPLUS_MS   10000             /* others end after so long without work */
+#define SURPLUS_MS   500               /* others end after so long without work */
 #define STACK_BYTES  ((size_t)1 << 20) /* drivers put whole APDUs on the stack */
 #define WAKE_KEY     UINT64_C(0)
 

@@ -233,17 +233,25 @@ static bool keep_output(struct session *session, const struct iovec *parts, int 
 	return pool_rewatch(session->fd, session->client.id, WATCH_EVENTS | EPOLLOUT) == 0;
 }
 
+static ssize_t send_now(int fd, struct iovec *parts, int count)
+{
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)count };
+
+	if (count == 1)
+		return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* Sends, or keeps for later; false if the connection can't go on. */
 static bool send_parts(struct session *session, struct iovec *parts, int count)
 {
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)count };
 	size_t total = 0;
 	ssize_t sent = 0;
 
 	for (int i = 0; i < count; i++)
 		total += parts[i].iov_len;
 	if (session->out.length == 0) {
-		sent = sendmsg(session->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = send_now(session->fd, parts, count);
 		if (sent < 0 && errno != EAGAIN && errno != EINTR)
 			return false;
 	}
