@@ -379,13 +379,39 @@ static void leave(struct device *device)
 	pthread_mutex_unlock(&device->lock);
 }
 
+static bool reaches_card(const struct ccid_command *command)
+{
+	return command->type == PC_to_RDR_XfrBlock || command->type == PC_to_RDR_Secure ||
+	       command->type == PC_to_RDR_Escape;
+}
+
+static enum ccid_result exchange_and_recover(
+	struct io *io, const struct ccid_command *command, const struct ccid_patience *patience)
+{
+	struct ccid_answer answer;
+	enum ccid_result result;
+	uint8_t seq;
+
+	if (io->dirty)
+		recover(io, io->seq, RECOVER_MS);
+	io->patience = *patience;
+	seq = pipe_next_seq(io->device);
+	result = pipe_exchange(io, command, seq, true);
+	answer = io->answer;
+	if (result == CCID_TIMEOUT || result == CCID_GARBLED)
+		recover(io, seq, RECOVER_MS);
+	else if (result == CCID_ABORTED)
+		recover(io, seq, RECOVER_ABORT_MS);
+	io->answer = answer;
+	return result;
+}
+
 enum ccid_result device_exchange(struct device *device, unsigned slot,
 	const struct ccid_command *command, const struct ccid_patience *patience, bool secret,
 	struct ccid_answer *answer)
 {
 	struct io *io = device->ios[slot];
 	enum ccid_result result;
-	uint8_t seq;
 
 	if (command->len > CCID_MAX_MESSAGE - CCID_MSG_HEADER_SIZE)
 		return CCID_LIMIT;
@@ -403,19 +429,13 @@ enum ccid_result device_exchange(struct device *device, unsigned slot,
 		leave(device);
 		return result;
 	}
-	if (io->dirty) {
-		recover(io, io->seq, RECOVER_MS);
-		io->patience = *patience;
-	}
-	seq = pipe_next_seq(device);
-	result = pipe_exchange(io, command, seq, true);
+	result = exchange_and_recover(io, command, patience);
+	/* Nothing is done twice that the card would notice. */
+	if (result == CCID_GARBLED && !io->dirty && !reaches_card(command))
+		result = exchange_and_recover(io, command, patience);
 	if (secret)
 		explicit_bzero(io->out_bytes, CCID_MSG_HEADER_SIZE + command->len);
 	*answer = io->answer;
-	if (result == CCID_TIMEOUT || result == CCID_GARBLED)
-		recover(io, seq, RECOVER_MS);
-	else if (result == CCID_ABORTED)
-		recover(io, seq, RECOVER_ABORT_MS);
 	leave(device);
 	return result;
 }

@@ -30,7 +30,10 @@ static bool answers(struct io *io, int64_t end)
 {
 	enum ccid_result result = ask(io, PC_to_RDR_GetSlotStatus, pipe_next_seq(io->device), end);
 
-	return result == CCID_OK || result == CCID_REFUSED;
+	/* Refused is no failure for an empty slot, but for one that still awaits the Abort it is. */
+	return result == CCID_OK ||
+	       (result == CCID_REFUSED && io->answer.bError != CCID_ERROR_CMD_ABORTED &&
+		       io->answer.bError != CCID_ERROR_CMD_SLOT_BUSY);
 }
 
 /*
@@ -62,7 +65,7 @@ static void set_repairing(struct device *device, bool repairing)
 	pthread_mutex_unlock(&device->lock);
 }
 
-static bool try_clear_halt(struct io *io, int64_t end)
+static bool try_clear_halt(struct io *io, uint8_t seq, int64_t end)
 {
 	struct device *device = io->device;
 
@@ -71,7 +74,8 @@ static bool try_clear_halt(struct io *io, int64_t end)
 	port_clear_halt(device->port, device->interface.bulk_in);
 	port_clear_halt(device->port, device->interface.bulk_out);
 	set_repairing(device, false);
-	return answers(io, end);
+	/* A reader that has heard only one half of the Abort waits for the other. */
+	return answers(io, end) || try_abort(io, seq, end);
 }
 
 /* Costs the cards in all slots their power, so only a reader of one slot is treated so. */
@@ -97,7 +101,7 @@ void recover(struct io *io, uint8_t seq, int64_t budget_ms)
 
 	if (!ok && !device_is_gone(device)) {
 		step = "clear halt";
-		ok = try_clear_halt(io, deadline_in_ms(budget_ms));
+		ok = try_clear_halt(io, seq, deadline_in_ms(budget_ms));
 	}
 	if (!ok && !device_is_gone(device)) {
 		step = "port reset";

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our driver with every fault script of tests/faults: the command ends as the script says and in
+time, and the next card works. The driver's ceiling is shortened, so a lost answer costs two seconds.
+"""
+
+import re
+import shutil
+import threading
+import time
+import unittest
+
+import harness
+import ifdh
+
+SCRIPTS = sorted((harness.SOURCE / "tests/faults").glob("*.fault"))
+CEILING_S = 2
+TOTAL_S = 10
+
+
+class Script:
+    def __init__(self, path):
+        self.path = path
+        self.name = path.stem
+        fields = {}
+        for line in path.read_text().splitlines():
+            word, _, rest = line.partition(" ")
+            fields.setdefault(word, rest)
+        self.profile = fields["profile"]
+        protocol, *self.card = fields["protocol"].split()
+        self.protocols = {"t0": [0], "t1": [1], "both": [0, 1]}[protocol]
+        self.command = bytes.fromhex(fields["send"])
+        self.outcome, self.within = re.fullmatch(r"(\w+) within (\d+)", fields["expect"]).groups()
+        self.within = int(self.within) / 1000
+
+
+def right_answer(command, answer):
+    """What the card's test commands answer: EC its data, ED a pattern of P1 P2 bytes."""
+    if command[1] == 0xEC:
+        data = command[5 : 5 + command[4]] if len(command) > 5 else b""
+    else:
+        data = bytes((i ^ i >> 8) & 0xFF for i in range(command[2] << 8 | command[3]))
+    return answer == data + b"\x90\x00"
+
+
+class DriverFaults(harness.CardwireTest):
+    def setUp(self):
+        super().setUp()
+        contents = self.tmp / "bundle/Contents"
+        shutil.copytree(harness.CCID_LIBRARY.parent.parent, contents)
+        plist = contents / "Info.plist"
+        text = plist.read_text()
+        for key, seconds in (("ifdExchangeSeconds", CEILING_S), ("ifdTotalSeconds", TOTAL_S)):
+            text = re.sub(rf"(<key>{key}</key>\s*<string>)\d+", rf"\g<1>{seconds}", text)
+        plist.write_text(text)
+        self.handler = ifdh.Handler(contents / "Linux" / harness.CCID_LIBRARY.name)
+
+    def connect(self, slot, protocol):
+        slot.presence()
+        code, _ = slot.power()
+        return code or slot.set_protocol(protocol)
+
+    def exchange(self, slot, command, protocol):
+        """(ok, error): ok is true for the right answer; a wrong answer fails the test."""
+        code, answer = slot.transmit(command, protocol)
+        if code != 0:
+            return False
+        if protocol == 0 and answer[:-1] == b"\x6c" and len(answer) == 2:
+            return self.exchange(slot, command[:4] + answer[1:], protocol)
+        if answer[-2:-1] in (b"\x61", b"\x67", b"\x6f", b"\x6d", b"\x6e") and len(answer) == 2:
+            return False
+        self.assertTrue(right_answer(command, answer), f"wrong answer {answer.hex()}")
+        return True
+
+    def attempt(self, slot, script, protocol):
+        if self.connect(slot, protocol) != 0:
+            return False
+        return self.exchange(slot, script.command, protocol)
+
+    def cancelled(self, slot, script, protocol):
+        result = []
+        self.assertEqual(self.connect(slot, protocol), 0)
+        thread = threading.Thread(
+            target=lambda: result.append(self.exchange(slot, script.command, protocol)))
+        thread.start()
+        thread.join(1.5)
+        self.assertTrue(thread.is_alive(), "it did not go on")
+        slot.set(ifdh.TAG_ABORT)
+        thread.join(2)
+        self.assertFalse(thread.is_alive(), "the abort did not end it")
+        return result[0]
+
+    def run_script(self, script, protocol):
+        vreader = harness.VReader(self, name=f"{script.name}{protocol}", profile=script.profile,
+            protocol=f"t{protocol}", extra=[part for option in script.card
+                for part in ("--card-option", option)])
+        slot = ifdh.Slot(self.handler, 0, vreader.device())
+        self.assertEqual(slot.opened, 0)
+        try:
+            vreader.ctl("faults", 0, script.path)
+            start = time.monotonic()
+            act = self.cancelled if script.outcome == "cancel" else self.attempt
+            ok = act(slot, script, protocol)
+            took = time.monotonic() - start
+            self.assertLess(took, script.within)
+            if script.outcome == "ok":
+                self.assertTrue(ok)
+            elif script.outcome in ("error", "cancel", "gone"):
+                self.assertFalse(ok)
+            if script.outcome == "gone":
+                self.assertEqual(slot.presence(), ifdh.NO_SUCH_DEVICE)
+                slot.close()
+                vreader.ctl("faults", 0, "none")
+                vreader.ctl("plug", 0)
+                slot = ifdh.Slot(self.handler, 0, vreader.device())
+                self.assertEqual(slot.opened, 0)
+            else:
+                vreader.ctl("faults", 0, "none")
+                vreader.ctl("remove", 0)
+                slot.presence()
+                vreader.ctl("insert", 0)
+            deadline = time.monotonic() + 5
+            while slot.presence() != ifdh.ICC_PRESENT and time.monotonic() < deadline:
+                slot.poll(100)
+            self.assertEqual(self.connect(slot, protocol), 0, "the next card")
+            self.assertTrue(self.exchange(slot, script.command, protocol), "the next card")
+            return took
+        finally:
+            slot.close()
+            vreader.program.stop_well()
+
+
+def add(script, protocol):
+    def test(self):
+        self.run_script(script, protocol)
+
+    setattr(DriverFaults, f"test_{script.name.replace('-', '_')}_t{protocol}", test)
+
+
+for _script in map(Script, SCRIPTS):
+    for _protocol in _script.protocols:
+        add(_script, _protocol)
+
+
+if __name__ == "__main__":
+    unittest.main()
