@@ -52,6 +52,6 @@ LONG SCardFreeMemory(SCARDCONTEXT hContext, LPCVOID pvMem)
 	if (!context)
 		return SCARD_E_INVALID_HANDLE;
 	context_put(context);
-	free((void *)(uintptr_t)pvMem);
+	free((void *)pvMem);
 	return SCARD_S_SUCCESS;
 }

@@ -91,7 +91,7 @@ static LONG change_prepare(struct change *change)
 	struct observation *observation = &change->observation;
 
 	observation->readers = calloc(change->count, sizeof(*observation->readers));
-	change->of = calloc(change->count, sizeof(*change->of));
+	change->of = calloc(change->count, sizeof(struct observed *));
 	if (!observation->readers || !change->of)
 		return SCARD_E_NO_MEMORY;
 	for (size_t i = 0; i < change->count; i++) {

@@ -140,7 +140,7 @@ enum conn_result conn_send(struct conn *conn, uint32_t command, const union wire
 {
 	uint8_t request[WIRE_REQUEST_MAX];
 	size_t length = wire_encode(command, conn->dialect, body, request);
-	struct iovec parts[] = { { request, length }, { (void *)(uintptr_t)data, data_length } };
+	struct iovec parts[] = { { request, length }, { (void *)data, data_length } };
 	enum conn_result result;
 
 	if (length == 0)

@@ -164,15 +164,15 @@ static void unref_card(struct card *card)
 	unref_context(context);
 }
 
-/* The lock is held. Makes the number invalid; whoever waits for the card gives up. */
+/*
+ * The lock is held. Makes the number invalid; whoever waits for the card gives up. The number's
+ * reference is the caller's then.
+ */
 static void retire_card(struct card *card)
 {
-	if (card->closed)
-		return;
 	card->closed = true;
 	idmap_remove(&card_ids, card->id);
 	pthread_cond_broadcast(&card->turn);
-	unref_card(card);
 }
 
 /*
@@ -206,6 +206,7 @@ static bool retire_one(struct context *context, struct conn *conn)
 		card->conn.fd = -1;
 	}
 	retire_card(card);
+	unref_card(card);
 	return true;
 }
 
@@ -531,7 +532,10 @@ void card_close(struct card *card, enum conn_result result)
 	if (result == CONN_OK && card->conn.fd >= 0)
 		keep_conn(card->context, &card->conn);
 	give(card, result);
-	retire_card(card);
+	if (!card->closed) {
+		retire_card(card);
+		card->refs--;
+	}
 	unref_card(card);
 	pthread_mutex_unlock(&lock);
 }

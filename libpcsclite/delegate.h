@@ -65,6 +65,7 @@
 	CALL(SCardSetAttrib, (SCARDHANDLE hCard, DWORD dwAttrId, LPCBYTE pbAttr, DWORD cbAttrLen), \
 		(hCard, dwAttrId, pbAttr, cbAttrLen))
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a name and a list of parameters, no expressions */
 #define DELEGATE_MEMBER(name, parameters, arguments) LONG(*name) parameters;
 
 struct calls {

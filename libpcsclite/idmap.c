@@ -41,7 +41,7 @@ static bool grow(struct idmap *map)
 {
 	struct idmap bigger = { .size = map->size ? map->size * 2 : FIRST_SIZE };
 
-	bigger.buckets = calloc(bigger.size, sizeof(*bigger.buckets));
+	bigger.buckets = calloc(bigger.size, sizeof(struct idmap_entry *));
 	if (!bigger.buckets)
 		return false;
 	for (size_t i = 0; i < map->size; i++) {

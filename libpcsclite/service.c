@@ -55,7 +55,7 @@ static bool to_parent(char *path)
 	if (!slash || strcmp(path, "/") == 0 || strcmp(path, ".") == 0) {
 		bool relative = path[0] != '/' && strcmp(path, ".") != 0;
 
-		strcpy(path, ".");
+		memcpy(path, ".", 2);
 		return relative;
 	}
 	slash[slash == path ? 1 : 0] = '\0';
