@@ -195,6 +195,13 @@ static void log_absent(const char *why)
 		why, (unsigned long)geteuid());
 }
 
+static const char *denial_reason(enum polkit_answer answer, const char *why)
+{
+	if (answer == POLKIT_ABSENT)
+		return "polkit cannot be asked";
+	return *why ? why : "polkit says no";
+}
+
 static void on_answer(void *context, const struct polkit_question *question,
 	enum polkit_answer answer, const char *why)
 {
@@ -213,7 +220,7 @@ static void on_answer(void *context, const struct polkit_question *question,
 		log_absent(why);
 	if (answer != POLKIT_YES)
 		log_denial(access, question->pid, question->uid, question->action, question->reader,
-			answer == POLKIT_NO ? "polkit says no" : "polkit cannot be asked");
+			denial_reason(answer, why));
 	access->verdict(question->ticket, answer == POLKIT_YES);
 }
 
@@ -243,6 +250,12 @@ static enum access_verdict ask(struct access *access, const struct peer *peer, i
 	};
 	struct polkit *polkit = conversation(access);
 
+	/* A process of a container that this pid namespace doesn't show; polkit couldn't either. */
+	if (peer->pid <= 0) {
+		log_denial(access, 0, peer->uid, actions[action], reader,
+			"its process is in a container and cannot be seen from here");
+		return ACCESS_DENIED;
+	}
 	/* After the start time was read: it is the client's if the client is still there now. */
 	if (has_ended(peer_fd))
 		return ACCESS_DENIED;

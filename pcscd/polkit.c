@@ -65,6 +65,16 @@ static void take_off(struct polkit *polkit, struct asked *asked)
 	*link = asked->next;
 }
 
+/* An error of polkit's own is about the question; any other says that there is nobody to ask. */
+static void answer_error(struct asked *asked, const sd_bus_error *error)
+{
+	static const char own[] = "org.freedesktop.PolicyKit1.Error.";
+	bool refused = strncmp(error->name, own, sizeof(own) - 1) == 0;
+
+	answer(asked, refused ? POLKIT_NO : POLKIT_ABSENT,
+		error->message ? error->message : error->name);
+}
+
 static int on_reply(sd_bus_message *reply, void *context, sd_bus_error *error)
 {
 	struct asked *asked = context;
@@ -73,7 +83,7 @@ static int on_reply(sd_bus_message *reply, void *context, sd_bus_error *error)
 	(void)error;
 	take_off(asked->polkit, asked);
 	if (sd_bus_message_is_method_error(reply, NULL))
-		answer(asked, POLKIT_ABSENT, sd_bus_message_get_error(reply)->message);
+		answer_error(asked, sd_bus_message_get_error(reply));
 	else if (sd_bus_message_enter_container(reply, 'r', "bba{ss}") <= 0 ||
 		 sd_bus_message_read(reply, "b", &authorized) <= 0)
 		answer(asked, POLKIT_ABSENT, "polkit's answer cannot be read");

@@ -27,7 +27,10 @@ enum polkit_answer {
 	POLKIT_ABSENT, /* no bus, no polkit, or no answer in time */
 };
 
-/* Called from the thread, once a question; `why` says what happened for POLKIT_ABSENT. */
+/*
+ * Called from the thread, once a question; `why` says what happened for POLKIT_ABSENT, and why for
+ * POLKIT_NO ("" if polkit gave no reason).
+ */
 typedef void (*polkit_callback)(void *context, const struct polkit_question *question,
 	enum polkit_answer answer, const char *why);
 

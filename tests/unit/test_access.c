@@ -93,6 +93,9 @@ static int check_authorization(sd_bus_message *call, void *context, sd_bus_error
 		held = sd_bus_message_ref(call);
 		return 1;
 	}
+	if (strcmp(seen_reader, "strange") == 0)
+		return sd_bus_reply_method_errorf(
+			call, "org.freedesktop.PolicyKit1.Error.Failed", "who is that?");
 	return reply(call, seen_reader[0] == '\0' || strcmp(seen_reader, "good") == 0);
 }
 
@@ -333,6 +336,32 @@ START_TEST(test_polkit)
 	said = capture_end();
 	ck_assert_ptr_nonnull(strstr(said, "polkit says no"));
 	free(said);
+	capture_begin();
+	ck_assert_int_eq(check(SOME_UID + 1, 1, "strange", 4), ACCESS_PENDING);
+	ck_assert_int_eq(verdict(4), 1);
+	said = capture_end();
+	ck_assert_uint_eq(capture_lines(said), 1);
+	ck_assert_ptr_nonnull(strstr(said, ": who is that?;"));
+	free(said);
+}
+END_TEST
+
+/* A peer in a container whose processes this pid namespace doesn't show. */
+START_TEST(test_unseen)
+{
+	struct peer peer = { .pid = 0, .uid = SOME_UID, .gid = 1 };
+	char *said;
+
+	capture_begin();
+	ck_assert_int_eq(
+		access_check(access_rules, &peer, pair[0], ACCESS_PCSC, NULL, 1), ACCESS_DENIED);
+	said = capture_end();
+	ck_assert_ptr_nonnull(strstr(said, "is in a container"));
+	free(said);
+	options.allow[0].id = SOME_UID;
+	options.allow_count = 1;
+	ck_assert_int_eq(
+		access_check(access_rules, &peer, pair[0], ACCESS_PCSC, NULL, 1), ACCESS_ALLOWED);
 }
 END_TEST
 
@@ -387,6 +416,7 @@ int main(void)
 	tcase_add_checked_fixture(rules, setup, teardown);
 	tcase_add_test(rules, test_static);
 	tcase_add_test(rules, test_no_bus);
+	tcase_add_test(rules, test_unseen);
 	suite_add_tcase(suite, rules);
 	tcase_add_checked_fixture(bus, setup, teardown);
 	tcase_set_timeout(bus, 60);
