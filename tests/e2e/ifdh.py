@@ -1,8 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""An IFD handler called directly, without a daemon: ctypes only."""
+"""An IFD handler called directly, without a daemon: ctypes only.
+
+A driver of a sanitised build needs the sanitizer's run-time library to be there before Python itself:
+then Python is started again with it. Leaks are not looked for, since Python has its own.
+"""
 
 import ctypes
+import os
+import sys
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_ubyte, c_ulong
+
+import harness
+
+if harness.PRELOAD and harness.PRELOAD not in os.environ.get("LD_PRELOAD", ""):
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ,
+        "LD_PRELOAD": harness.PRELOAD, "ASAN_OPTIONS": "detect_leaks=0"})
 
 SUCCESS = 0
 COMMUNICATION_ERROR = 612
