@@ -12,7 +12,8 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config flex
 packages_demo=(pcsc-tools opensc)
 packages_test=(check python3 binutils mount "${packages_demo[@]}")
 packages_test_all=(clang clang-tidy clang-format libclang-rt-14-dev spin)
-packages_system=(debootstrap qemu-system-x86 e2fsprogs)
+packages_package=(debhelper dpkg-dev lintian)
+packages_system=(debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev)
 
 say() {
 	printf '\n== %s\n' "$*"
