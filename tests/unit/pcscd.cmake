@@ -32,3 +32,7 @@ add_dependencies(test_driver ifd_sample_v3 ifd_sample_v2 ifd_sample_underscore i
 cardwire_unit_test(share pcscd_core)
 cardwire_unit_test(share_random pcscd_core)
 target_sources(test_share_random PRIVATE share_model.c)
+
+# A driver that tests of the daemon tell what to do.
+add_library(ifd_scripted MODULE ifd_scripted.c)
+target_link_libraries(ifd_scripted PRIVATE pcsc_headers)
