@@ -77,6 +77,28 @@ LONG observe_now(struct observation *observation)
 	return conn_error(result);
 }
 
+/*
+ * An armed connection broke, or couldn't be armed. A daemon that is restarted may do that to us
+ * several times; one that always does it must not keep us busy.
+ */
+static void count_broken(struct observation *observation)
+{
+	bool soon = deadline_now() - observation->began < DROPPED_MS * NS_PER_MS;
+
+	observation->broken = soon ? observation->broken + 1 : 0;
+}
+
+static LONG pause_broken(struct observation *observation, const struct observe_limit *limit)
+{
+	int64_t until = deadline_earlier(limit->deadline, deadline_in_ms(DROPPED_MS));
+
+	if (observation->broken <= DROPPED_MAX)
+		return SCARD_S_SUCCESS;
+	if (conn_wait(-1, limit->wake_fd, until) == CONN_WOKEN)
+		return SCARD_E_CANCELLED;
+	return until == limit->deadline ? SCARD_E_TIMEOUT : SCARD_S_SUCCESS;
+}
+
 /* Connects as soon as there is a daemon, and looks at the readers. */
 static LONG reconnect(struct observation *observation, const struct observe_limit *limit)
 {
@@ -124,8 +146,10 @@ static LONG wait_armed(struct observation *observation, const struct observe_lim
 	enum conn_result result = event == CONN_READABLE ? observer->arrived(observation)
 							 : observer->disarm(observation);
 
-	if (result != CONN_OK)
+	if (result != CONN_OK) {
 		drop(observation, result);
+		count_broken(observation);
+	}
 	if (result != CONN_OK && event == CONN_READABLE)
 		return SCARD_F_COMM_ERROR;
 	return codes[event];
@@ -138,11 +162,18 @@ LONG observe_wait(struct observation *observation, const struct observe_limit *l
 	observation->fresh = false;
 	for (;;) {
 		if (!observation->connected) {
-			rv = reconnect(observation, limit);
+			rv = pause_broken(observation, limit);
+			if (rv == SCARD_S_SUCCESS)
+				rv = reconnect(observation, limit);
 			return context_released(observation->context) ? SCARD_E_CANCELLED : rv;
 		}
-		if (!observation->armed && look(observation, true) != CONN_OK)
-			continue;
+		if (!observation->armed) {
+			observation->began = deadline_now();
+			if (look(observation, true) != CONN_OK) {
+				count_broken(observation);
+				continue;
+			}
+		}
 		if (observation->fresh)
 			return SCARD_S_SUCCESS;
 		rv = wait_armed(observation, limit);

@@ -39,9 +39,11 @@ struct observation {
 	uint32_t total;    /* number of readers there are */
 	/* The implementation's own; 0 at the beginning. */
 	struct loan loan;
-	bool connected; /* `loan` is in use */
-	bool armed;     /* the daemon is going to send something on it */
-	bool fresh;     /* the readers have been looked at since the flag was cleared */
+	bool connected;  /* `loan` is in use */
+	bool armed;      /* the daemon is going to send something on it */
+	bool fresh;      /* the readers have been looked at since the flag was cleared */
+	int64_t began;   /* when the connection was armed */
+	unsigned broken; /* armed connections that broke soon, one after the other */
 };
 
 /* What ends a wait. */

@@ -46,6 +46,7 @@ struct fake {
 	unsigned override_times[COMMANDS];
 	uint32_t override_rv[COMMANDS];
 	uint32_t held;
+	uint32_t rejected;
 	uint32_t lie;
 	bool hasty;
 };
@@ -284,7 +285,10 @@ static void handle(struct peer *peer, struct wire_request *request)
 	pthread_cond_broadcast(&fake->changed);
 	while (fake->held == request->command && !fake->stopping)
 		pthread_cond_wait(&fake->changed, &fake->lock);
-	if (!do_query(peer, request) && !do_extension(peer, request))
+	if (fake->rejected == request->command &&
+		!(request->command == WIRE_EXT_WAIT && request->body.ext_wait.flags))
+		shutdown(peer->fd, SHUT_RDWR);
+	else if (!do_query(peer, request) && !do_extension(peer, request))
 		do_call(peer, request);
 	pthread_mutex_unlock(&fake->lock);
 }
@@ -428,6 +432,13 @@ void fake_hold(struct fake *fake, uint32_t command)
 	pthread_mutex_lock(&fake->lock);
 	fake->held = command;
 	pthread_cond_broadcast(&fake->changed);
+	pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_reject(struct fake *fake, uint32_t command)
+{
+	pthread_mutex_lock(&fake->lock);
+	fake->rejected = command;
 	pthread_mutex_unlock(&fake->lock);
 }
 

@@ -33,6 +33,9 @@ void fake_answer(struct fake *fake, uint32_t command, uint32_t rv, unsigned time
 /* Requests of this kind are kept waiting until the next fake_hold(fake, 0). */
 void fake_hold(struct fake *fake, uint32_t command);
 
+/* Requests of this kind close the connection. */
+void fake_reject(struct fake *fake, uint32_t command);
+
 /* Replies to TRANSMIT claim this many bytes more than they carry. */
 void fake_lie(struct fake *fake, uint32_t bytes);
 

@@ -728,6 +728,24 @@ START_TEST(daemon_that_lies)
 }
 END_TEST
 
+/* A daemon that drops whoever waits: we come back, but not without end. */
+START_TEST(daemon_that_drops_waits)
+{
+	SCARD_READERSTATE state = { .szReader = "Reader A", .dwCurrentState = SCARD_STATE_EMPTY };
+	uint32_t wait = _i == 4 ? WIRE_EXT_WAIT : WIRE_WAIT_READER_STATE_CHANGE;
+	struct task task = { .state = state, .timeout = INFINITE };
+
+	establish(_i);
+	fake_reject(daemon_, wait);
+	ck_assert_int_eq(SCardGetStatusChange(context, 300, &state, 1), SCARD_E_TIMEOUT);
+	ck_assert_uint_lt(fake_requests(daemon_, WIRE_ESTABLISH_CONTEXT), 50);
+	begin_task(&task, task_wait);
+	ck_assert(fake_await(daemon_, wait, 10));
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(finish(&task), SCARD_E_CANCELLED);
+}
+END_TEST
+
 START_TEST(refusals)
 {
 	SCARDCONTEXT other = 5;
@@ -850,6 +868,7 @@ int main(void)
 	tcase_add_loop_test(each, child_has_no_handles, 0, DIALECTS);
 	tcase_add_loop_test(each, hasty_events, 0, DIALECTS);
 	tcase_add_loop_test(each, daemon_that_lies, 0, DIALECTS);
+	tcase_add_loop_test(each, daemon_that_drops_waits, 0, DIALECTS);
 	tcase_add_loop_test(each, refusals, 0, DIALECTS);
 	tcase_add_test(once, no_daemon);
 	tcase_add_test(once, wrong_arguments);
