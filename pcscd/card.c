@@ -223,6 +223,16 @@ static uint32_t check_connect(const struct slot *slot, const struct card_wish *w
 	return SCARD_S_SUCCESS;
 }
 
+/* A protocol that was agreed on before must do. Lock held. */
+static uint32_t check_protocol(const struct slot *slot, const struct card_wish *wish)
+{
+	uint32_t wanted = protocol_wanted(wish->protocols);
+
+	if (wish->mode == SCARD_SHARE_DIRECT || (wanted & SCARD_PROTOCOL_RAW))
+		return SCARD_S_SUCCESS;
+	return (slot->protocol & wanted) ? SCARD_S_SUCCESS : SCARD_E_PROTO_MISMATCH;
+}
+
 /* Powers the card up if need be, and agrees on a protocol; with the turn. */
 static uint32_t prepare_card(struct slot *slot, const struct card_wish *wish)
 {
@@ -341,6 +351,8 @@ uint32_t card_connect(struct client *client, struct slot *slot, struct slot_call
 	}
 	if (rv == SCARD_S_SUCCESS)
 		rv = check_connect(slot, wish);
+	if (rv == SCARD_S_SUCCESS)
+		rv = check_protocol(slot, wish);
 	if (rv == SCARD_S_SUCCESS)
 		rv = add_card(client, slot, wish, card, protocol);
 	slot_give_turn(slot, call);

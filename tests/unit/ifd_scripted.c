@@ -38,7 +38,7 @@ struct reader {
 static struct reader readers[MAX_LUNS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
-static const UCHAR atr[] = { 0x3B, 0xD0, 0x80, 0x01, 0x81, 0x01 }; /* T=0 and T=1 */
+static const UCHAR atr[] = { 0x3B, 0x80, 0x80, 0x01, 0x01 }; /* T=0 and T=1 */
 
 static struct reader *find(DWORD lun)
 {
