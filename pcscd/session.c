@@ -496,29 +496,49 @@ static void note_verdict(struct session *session, unsigned mail)
 			(mail & SESSION_ACCESS_NO) ? SESSION_ACCESS_DENIED : SESSION_ACCESS_ALLOWED;
 }
 
+/* Has a whole request (or what will never be one) arrived? Nothing is read. */
+static bool is_request_there(const struct session *session)
+{
+	uint8_t *buffer = pool_buffers()->in;
+	ssize_t got = recv(session->fd, buffer, POOL_BUFFER_IN, MSG_PEEK | MSG_DONTWAIT);
+	struct wire_request request;
+	size_t needed;
+	bool there;
+
+	if (got <= 0)
+		return false;
+	there = got == POOL_BUFFER_IN ||
+		wire_decode(buffer, (size_t)got, session->dialect, &request, &needed) != WIRE_MORE;
+	explicit_bzero(buffer, (size_t)got);
+	return there;
+}
+
 /*
- * May the client talk to the daemon at all? Asked when its first bytes have arrived, and before they
- * are read: a socket that is closed with unread bytes tells the client ECONNRESET, which its
- * library understands as a denial. Returns false if it may not.
+ * May the client talk to the daemon at all? Asked when its first request has arrived, and before it
+ * is read: a socket that is closed with unread bytes tells the client ECONNRESET, which its
+ * library understands as a denial; but not if it is still writing. Returns false if it may not.
  */
 static bool check_access(struct session *session)
 {
-	if (session->access_pcsc == SESSION_ACCESS_UNASKED && session->readable) {
-		switch (server_ask_access(session, ACCESS_PCSC, NULL)) {
-		case ACCESS_ALLOWED:
-			session->access_pcsc = SESSION_ACCESS_ALLOWED;
-			break;
-		case ACCESS_DENIED:
-			session->access_pcsc = SESSION_ACCESS_DENIED;
-			break;
-		case ACCESS_PENDING:
-			session->access_pcsc = SESSION_ACCESS_ASKED;
-			session->parking = SESSION_PARKED_ACCESS;
-			clear_deadline(session);
-			break;
-		}
+	if (session->access_pcsc != SESSION_ACCESS_UNASKED || !session->readable)
+		return session->access_pcsc != SESSION_ACCESS_DENIED;
+	if (server_config()->access && !is_request_there(session)) {
+		session->readable = false;
+		return true;
 	}
-	return session->access_pcsc != SESSION_ACCESS_DENIED;
+	switch (server_ask_access(session, ACCESS_PCSC, NULL)) {
+	case ACCESS_ALLOWED:
+		session->access_pcsc = SESSION_ACCESS_ALLOWED;
+		break;
+	case ACCESS_DENIED:
+		return false;
+	case ACCESS_PENDING:
+		session->access_pcsc = SESSION_ACCESS_ASKED;
+		session->parking = SESSION_PARKED_ACCESS;
+		clear_deadline(session);
+		break;
+	}
+	return true;
 }
 
 static bool tell_watch(struct session *session)
