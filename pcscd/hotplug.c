@@ -37,7 +37,7 @@ static bool watch(struct hotplug *hotplug, int fd)
 	return fd >= 0 && epoll_ctl(hotplug->epoll, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* Watches the folder of nodes and the folders of the buses in it, whether new or watched already. */
+/* Watches the folder of nodes and the folders of buses in it, whether new or watched already. */
 static void watch_nodes(struct hotplug *hotplug)
 {
 	static const uint32_t mask = IN_CREATE | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
