@@ -41,93 +41,99 @@ bool conn_alive(const struct conn *conn)
 	return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-/* Leaves out the first `done` bytes. */
-static void advance(struct msghdr *message, size_t done)
+static enum conn_result send_bytes(int fd, const void *bytes, size_t length)
 {
-	while (message->msg_iovlen > 0 && done >= message->msg_iov->iov_len) {
-		done -= message->msg_iov->iov_len;
-		message->msg_iov++;
-		message->msg_iovlen--;
-	}
-	if (message->msg_iovlen > 0) {
-		message->msg_iov->iov_base = (char *)message->msg_iov->iov_base + done;
-		message->msg_iov->iov_len -= done;
-	}
-}
+	const uint8_t *left = bytes;
 
-static enum conn_result send_all(int fd, struct iovec *parts, size_t count)
-{
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = count };
-
-	advance(&message, 0);
-	while (message.msg_iovlen > 0) {
-		ssize_t n = sendmsg(fd, &message, MSG_NOSIGNAL);
+	while (length > 0) {
+		ssize_t n = send(fd, left, length, MSG_NOSIGNAL);
 
 		if (n < 0 && errno != EINTR)
 			return CONN_UNSENT;
-		if (n > 0)
-			advance(&message, (size_t)n);
+		if (n > 0) {
+			left += n;
+			length -= (size_t)n;
+		}
 	}
 	return CONN_OK;
 }
 
-/* One recvmsg into what is left of `message`; *got is increased. */
-static enum conn_result receive_some(int fd, struct msghdr *message, size_t *got)
+/* Two pieces as one message, so that the daemon is woken once. */
+static enum conn_result send_both(
+	int fd, const uint8_t *head, size_t head_length, const uint8_t *data, size_t data_length)
 {
+	struct iovec parts[] = { { (void *)head, head_length }, { (void *)data, data_length } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	size_t sent;
 	ssize_t n;
 
 	do {
-		n = recvmsg(fd, message, 0);
+		n = sendmsg(fd, &message, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == ECONNRESET ? CONN_RESET : CONN_LOST;
-	if (n == 0)
-		return CONN_LOST;
-	advance(message, (size_t)n);
-	*got += (size_t)n;
+		return CONN_UNSENT;
+	sent = (size_t)n;
+	if (sent < head_length) {
+		if (send_bytes(fd, head + sent, head_length - sent) != CONN_OK)
+			return CONN_UNSENT;
+		sent = head_length;
+	}
+	sent -= head_length;
+	return send_bytes(fd, data + sent, data_length - sent);
+}
+
+/* Receives `least` bytes, and up to `most` if more have arrived; *got is their number. */
+static enum conn_result receive(int fd, uint8_t *bytes, size_t least, size_t most, size_t *got)
+{
+	*got = 0;
+	while (*got < least) {
+		ssize_t n = recv(fd, bytes + *got, most - *got, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == ECONNRESET ? CONN_RESET : CONN_LOST;
+		if (n == 0)
+			return CONN_LOST;
+		*got += (size_t)n;
+	}
 	return CONN_OK;
 }
 
 enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length)
 {
-	struct iovec part = { bytes, length };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
-	enum conn_result result = CONN_OK;
-	size_t got = 0;
+	size_t got;
 
-	while (result == CONN_OK && got < length)
-		result = receive_some(conn->fd, &message, &got);
-	return result;
+	return receive(conn->fd, bytes, length, length, &got);
 }
 
 enum conn_result conn_receive_head(
 	struct conn *conn, void *head, size_t length, struct conn_tail *tail)
 {
-	struct iovec parts[] = { { head, length }, { tail->early, sizeof(tail->early) } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-	enum conn_result result = CONN_OK;
-	size_t got = 0;
+	enum conn_result result =
+		receive(conn->fd, tail->early, length, sizeof(tail->early), &tail->end);
 
-	while (result == CONN_OK && got < length)
-		result = receive_some(conn->fd, &message, &got);
-	tail->length = result == CONN_OK ? got - length : 0;
+	if (result == CONN_OK)
+		memcpy(head, tail->early, length);
+	tail->start = length;
 	return result;
 }
 
 enum conn_result conn_receive_tail(
-	struct conn *conn, struct conn_tail *tail, size_t length, void **bytes)
+	struct conn *conn, const struct conn_tail *tail, size_t length, void **bytes)
 {
+	size_t early = tail->end - tail->start;
 	enum conn_result result;
 	uint8_t *copy;
 
 	*bytes = NULL;
-	if (tail->length > length)
+	if (early > length)
 		return CONN_BAD;
 	copy = malloc(length ? length : 1);
 	if (!copy)
 		return CONN_BAD;
-	memcpy(copy, tail->early, tail->length);
-	result = conn_receive(conn, copy + tail->length, length - tail->length);
+	memcpy(copy, tail->early + tail->start, early);
+	result = conn_receive(conn, copy + early, length - early);
 	if (result == CONN_OK)
 		*bytes = copy;
 	else
@@ -138,15 +144,22 @@ enum conn_result conn_receive_tail(
 enum conn_result conn_send(struct conn *conn, uint32_t command, const union wire_body *body,
 	const void *data, size_t data_length)
 {
-	uint8_t request[WIRE_REQUEST_MAX];
+	uint8_t request[WIRE_REQUEST_MAX + CONN_SHORT];
 	size_t length = wire_encode(command, conn->dialect, body, request);
-	struct iovec parts[] = { { request, length }, { (void *)data, data_length } };
 	enum conn_result result;
 
 	if (length == 0)
 		return CONN_BAD;
-	result = send_all(conn->fd, parts, data_length ? 2 : 1);
-	/* An attribute to be set may be a key. */
+	if (data_length <= CONN_SHORT) {
+		/* Copying a short command is cheaper than a message of two pieces. */
+		if (data_length > 0)
+			memcpy(request + length, data, data_length);
+		length += data_length;
+		result = send_bytes(conn->fd, request, length);
+	} else {
+		result = send_both(conn->fd, request, length, data, data_length);
+	}
+	/* It may have held a PIN or a key. */
 	explicit_bzero(request, length);
 	return result;
 }
@@ -166,32 +179,33 @@ static long reply_tail(const struct conn_call *call)
 
 enum conn_result conn_call(struct conn *conn, const struct conn_call *call)
 {
+	uint8_t reply[sizeof(union wire_body) + CONN_SHORT];
+	size_t ahead = call->room < CONN_SHORT ? call->room : CONN_SHORT;
 	int fixed = wire_reply_size(call->command, conn->dialect);
-	struct iovec parts[] = { { call->body, fixed > 0 ? (size_t)fixed : 0 },
-		{ call->answer, call->room } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = call->room ? 2 : 1 };
 	enum conn_result result;
-	size_t got = 0;
 	size_t length;
+	size_t early;
+	size_t got;
 	long tail;
 
 	if (fixed <= 0 || (size_t)fixed > sizeof(*call->body))
 		return CONN_BAD;
 	length = (size_t)fixed;
 	result = conn_send(conn, call->command, call->body, call->data, call->data_length);
-	while (result == CONN_OK && got < length)
-		result = receive_some(conn->fd, &message, &got);
+	if (result == CONN_OK)
+		result = receive(conn->fd, reply, length, length + ahead, &got);
 	if (result != CONN_OK)
 		return result;
+	memcpy(call->body, reply, length);
 	tail = reply_tail(call);
-	if (tail < 0)
+	early = got - length;
+	if (tail < 0 || early > (size_t)tail)
 		return CONN_BAD;
-	length += (size_t)tail;
-	while (result == CONN_OK && got < length)
-		result = receive_some(conn->fd, &message, &got);
-	if (result == CONN_OK && got > length)
-		return CONN_BAD;
-	return result;
+	if (early > 0)
+		memcpy(call->answer, reply + length, early);
+	if ((size_t)tail == early)
+		return CONN_OK;
+	return conn_receive(conn, (uint8_t *)call->answer + early, (size_t)tail - early);
 }
 
 static LONG connect_socket(struct conn *conn)
@@ -241,16 +255,16 @@ static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags)
 		struct wire_establish establish;
 	} reply;
 	uint8_t request[2 * WIRE_REQUEST_MAX];
-	struct iovec part = { request, 0 };
+	size_t length;
 	enum conn_result result;
 	int again;
 	LONG rv;
 
 	wire_version_ask(&version.version, flags);
-	part.iov_len = wire_encode(WIRE_VERSION, WIRE_VERSION_MINOR, &version, request);
-	part.iov_len += wire_encode(
-		WIRE_ESTABLISH_CONTEXT, WIRE_VERSION_MINOR, &establish, request + part.iov_len);
-	result = send_all(conn->fd, &part, 1);
+	length = wire_encode(WIRE_VERSION, WIRE_VERSION_MINOR, &version, request);
+	length += wire_encode(
+		WIRE_ESTABLISH_CONTEXT, WIRE_VERSION_MINOR, &establish, request + length);
+	result = send_bytes(conn->fd, request, length);
 	if (result == CONN_OK)
 		result = conn_receive(conn, &reply, sizeof(reply));
 	if (result != CONN_OK)

@@ -23,6 +23,7 @@
 #include "wire/wire.h"
 
 #define CONN_SEND_TIMEOUT_S 30
+#define CONN_SHORT          512 /* bytes of data that are copied rather than sent on their own */
 
 struct conn {
 	int fd;            /* -1: none */
@@ -61,7 +62,7 @@ void conn_close(struct conn *conn);
 /* True unless the other side has closed the connection. For one with no reply outstanding. */
 bool conn_alive(const struct conn *conn);
 
-/* Sends a request, waits for its reply and checks it. One sendmsg and, with luck, one recvmsg. */
+/* Sends a request, waits for its reply and checks it: one send and, with luck, one recv. */
 enum conn_result conn_call(struct conn *conn, const struct conn_call *call);
 
 /* The two halves, for requests with other replies. */
@@ -75,14 +76,14 @@ enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length);
  * even if it is empty). CONN_BAD: more arrived than the tail is long, or there is no memory.
  */
 struct conn_tail {
-	uint8_t early[2048]; /* bytes behind the struct, in the same recvmsg */
-	size_t length;
+	uint8_t early[2048]; /* what arrived in one go, */
+	size_t start, end;   /* and the part of it that is tail */
 };
 
 enum conn_result conn_receive_head(
 	struct conn *conn, void *head, size_t length, struct conn_tail *tail);
 enum conn_result conn_receive_tail(
-	struct conn *conn, struct conn_tail *tail, size_t length, void **bytes);
+	struct conn *conn, const struct conn_tail *tail, size_t length, void **bytes);
 
 /* What comes of conn_wait(). */
 enum conn_event {

@@ -226,6 +226,33 @@ START_TEST(talks_to_a_card)
 }
 END_TEST
 
+START_TEST(commands_of_all_lengths)
+{
+	static const size_t lengths[] = { 1, 5, 509, 510, 511, 512, 513, 514, 4096, 65535, 65546 };
+	static BYTE command[65548], answer[65548];
+	SCARDHANDLE card;
+
+	establish(_i);
+	card = connect_card("Reader B");
+	for (size_t i = 0; i < sizeof(command); i++)
+		command[i] = (BYTE)(i * 7 + i / 256);
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		DWORD length = lengths[i] + 2;
+
+		ck_assert_int_eq(SCardTransmit(card, SCARD_PCI_T1, command, lengths[i], NULL,
+					 answer, &length),
+			0);
+		ck_assert_uint_eq(length, lengths[i] + 2);
+		ck_assert_mem_eq(answer, command, lengths[i]);
+		ck_assert_mem_eq(answer + lengths[i], "\x90\x00", 2);
+		ck_assert_int_eq(
+			SCardControl(card, 1, command, lengths[i], answer, lengths[i], &length), 0);
+		ck_assert_uint_eq(length, lengths[i]);
+		ck_assert_mem_eq(answer, command, lengths[i]);
+	}
+}
+END_TEST
+
 START_TEST(attributes)
 {
 	BYTE value[300];
@@ -845,6 +872,7 @@ int main(void)
 	tcase_add_loop_test(each, lists_readers, 0, DIALECTS);
 	tcase_add_loop_test(each, groups, 0, DIALECTS);
 	tcase_add_loop_test(each, talks_to_a_card, 0, DIALECTS);
+	tcase_add_loop_test(each, commands_of_all_lengths, 0, DIALECTS);
 	tcase_add_loop_test(each, attributes, 0, DIALECTS);
 	tcase_add_loop_test(each, status, 0, DIALECTS);
 	tcase_add_loop_test(each, change_at_once, 0, DIALECTS);
