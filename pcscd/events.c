@@ -77,3 +77,11 @@ unsigned events_count(void)
 {
 	return atomic_load(&count);
 }
+
+void events_each(void (*look)(void *ctx, struct events_waiter *waiter), void *ctx)
+{
+	pthread_mutex_lock(&lock);
+	for (struct events_waiter *waiter = waiters; waiter; waiter = waiter->next)
+		look(ctx, waiter);
+	pthread_mutex_unlock(&lock);
+}

@@ -48,6 +48,9 @@ void events_raise_reader(const char *name);
 
 void events_raise_settled(void);
 
+/* Calls look() for each registered waiter, with the lock held. */
+void events_each(void (*look)(void *ctx, struct events_waiter *waiter), void *ctx);
+
 /* Counts all events but those of events_raise_settled(). */
 unsigned events_count(void);
 

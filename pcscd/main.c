@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 #include "pcscd/log.h"
 #include "pcscd/options.h"
 #include "pcscd/rim.h"
+#include "pcscd/status.h"
+#include "wire/status_path.h"
 
 #define DEFAULT_ARRAY 16 /* PCSCLITE_MAX_READERS_CONTEXTS of clients as they are built by default */
 #define SOCKETS_MAX   2
@@ -23,6 +26,8 @@ struct start {
 	struct rim_socket sockets[SOCKETS_MAX];
 	size_t socket_count;
 	bool inherited; /* the first socket is the service manager's */
+	int status_fd;  /* listening; -1: none */
+	char status_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int pid_file;
 	int parent; /* tells the process that waits for us, -1: nobody waits */
 };
@@ -86,6 +91,16 @@ static bool add_socket(struct start *start, int fd, unsigned array_length)
 	return true;
 }
 
+/* Clients are served without it, too. */
+static void open_status(struct start *start)
+{
+	if (wire_status_path(start->options.socket, start->status_path, sizeof(start->status_path)))
+		start->status_fd = listen_at(start->status_path);
+	else
+		log_line(PCSC_LOG_ERROR, "%s: too long a path to have a status socket beside it",
+			start->options.socket);
+}
+
 static bool open_sockets(struct start *start)
 {
 	const struct options *options = &start->options;
@@ -98,6 +113,7 @@ static bool open_sockets(struct start *start)
 	start->pid_file = pid_file_lock(options->pid_file, &holder);
 	if (start->pid_file < 0)
 		return false;
+	open_status(start);
 	if (!add_socket(start, start->inherited ? fd : listen_at(options->socket), DEFAULT_ARRAY))
 		return false;
 	return !options->array_socket ||
@@ -110,6 +126,8 @@ static void remove_files(struct start *start)
 		unlink(start->options.socket);
 	if (start->socket_count > 1)
 		unlink(start->options.array_socket);
+	if (start->status_fd >= 0)
+		unlink(start->status_path);
 	pid_file_unlock(start->pid_file, start->options.pid_file);
 }
 
@@ -118,6 +136,7 @@ static void ready(void *context)
 	struct start *start = context;
 	int fd = start->options.ready_fd;
 
+	status_start(start->status_fd);
 	sd_notify(0, "READY=1");
 	daemon_tell_parent(start->parent, EXIT_SUCCESS);
 	start->parent = -1;
@@ -150,6 +169,7 @@ static int run(struct start *start)
 	code = pid_file_write(start->pid_file)
 		       ? rim_run(&start->options, start->sockets, start->socket_count, ready, start)
 		       : EXIT_FAILURE;
+	status_stop();
 	remove_files(start);
 	daemon_tell_parent(start->parent, EXIT_FAILURE);
 	return code;
@@ -157,7 +177,7 @@ static int run(struct start *start)
 
 int main(int argc, char *argv[])
 {
-	struct start start = { .pid_file = -1, .parent = -1 };
+	struct start start = { .status_fd = -1, .pid_file = -1, .parent = -1 };
 	int code = EXIT_FAILURE;
 
 	switch (options_parse(&start.options, argc, argv)) {

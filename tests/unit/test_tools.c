@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What pcscctl finds out by itself. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/process.h"
+#include "wire/status_path.h"
+
+static const char *snap_of(const char *unit)
+{
+	static char snap[PROCESS_TEXT];
+
+	process_snap_of_unit(unit, snap);
+	return snap;
+}
+
+static const char *flatpak_of(const char *info)
+{
+	static char flatpak[PROCESS_TEXT];
+
+	process_flatpak_of_info(info, flatpak);
+	return flatpak;
+}
+
+START_TEST(test_snap)
+{
+	ck_assert_str_eq(snap_of("snap.firefox.firefox-1234.scope"), "firefox");
+	ck_assert_str_eq(snap_of("snap.lxd.daemon.service"), "lxd");
+	ck_assert_str_eq(snap_of("snap.firefox"), "");
+	ck_assert_str_eq(snap_of("snapd.service"), "");
+	ck_assert_str_eq(snap_of(""), "");
+}
+END_TEST
+
+START_TEST(test_flatpak)
+{
+	ck_assert_str_eq(flatpak_of("[Application]\nname=org.a.B\nruntime=x\n"), "org.a.B");
+	ck_assert_str_eq(
+		flatpak_of("[Instance]\nname=no\n\n[Application]\nname=org.a.B"), "org.a.B");
+	ck_assert_str_eq(flatpak_of("[Application]\nruntime=x\n[Context]\nname=no\n"), "");
+	ck_assert_str_eq(flatpak_of("name=no\n"), "");
+	ck_assert_str_eq(flatpak_of("[Application]\nname=\n"), "");
+	ck_assert_str_eq(flatpak_of(""), "");
+}
+END_TEST
+
+START_TEST(test_long_flatpak)
+{
+	char info[600] = "[Application]\nname=";
+
+	memset(info + strlen(info), 'x', 500);
+	ck_assert_uint_eq(strlen(flatpak_of(info)), PROCESS_TEXT - 1);
+}
+END_TEST
+
+START_TEST(test_no_process)
+{
+	struct process process;
+
+	process_look_up(0, &process);
+	ck_assert_str_eq(process.unit, "");
+	ck_assert_str_eq(process.flatpak, "");
+	ck_assert_str_eq(process.snap, "");
+}
+END_TEST
+
+START_TEST(test_status_path)
+{
+	char path[32];
+
+	ck_assert(wire_status_path("/run/pcscd/pcscd.comm", path, sizeof(path)));
+	ck_assert_str_eq(path, "/run/pcscd/pcscd.status");
+	ck_assert(wire_status_path("/tmp/x", path, sizeof(path)));
+	ck_assert_str_eq(path, "/tmp/x.status");
+	ck_assert(!wire_status_path("/run/a-rather-long-name/pcscd", path, sizeof(path)));
+	ck_assert(wire_status_path("/tmp/xxxxxxxxxxxxxxxxxxx", path, sizeof(path)));
+	ck_assert(!wire_status_path("/tmp/xxxxxxxxxxxxxxxxxxxx", path, sizeof(path)));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("tools");
+	TCase *tests = tcase_create("tools");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_test(tests, test_snap);
+	tcase_add_test(tests, test_flatpak);
+	tcase_add_test(tests, test_long_flatpak);
+	tcase_add_test(tests, test_no_process);
+	tcase_add_test(tests, test_status_path);
+	suite_add_tcase(suite, tests);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

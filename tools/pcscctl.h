@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pcscctl: the subcommands, one file each (pcscctl_VERB.c). One thread.
+ */
+#ifndef CARDWIRE_TOOLS_PCSCCTL_H
+#define CARDWIRE_TOOLS_PCSCCTL_H
+
+#include <stdbool.h>
+
+struct pcscctl {
+	const char *socket; /* the daemon's, for clients */
+	bool json;          /* rather than text */
+};
+
+/* Each returns the exit status; what went wrong is told on standard error. */
+int pcscctl_list(const struct pcscctl *options);
+int pcscctl_who(const struct pcscctl *options);
+
+#endif

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/report.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "wire/messages.h"
+#include "wire/status_path.h"
+
+#define TIMEOUT_S  10
+#define CHUNK      65536
+#define REPORT_MAX ((size_t)256 << 20) /* bytes; nobody has so many clients */
+
+/* Connected, with a time limit on each read and write; -1 with errno. */
+static int connect_to(const char *path)
+{
+	const struct timeval limit = { .tv_sec = TIMEOUT_S };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd, error;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/*
+ * Waits until the daemon answers a client, whatever it says. The service manager may listen in its
+ * place and start it at the first connection. False with errno: nobody is there.
+ */
+static bool knock(const char *path)
+{
+	const struct {
+		struct wire_header header;
+		struct wire_version version;
+	} request = {
+		.header = { .size = sizeof(struct wire_version), .command = WIRE_VERSION },
+		.version = { .major = WIRE_VERSION_MAJOR, .minor = WIRE_VERSION_MINOR },
+	};
+	char answer[sizeof(struct wire_version)];
+	int fd = connect_to(path);
+	bool answered;
+
+	if (fd < 0)
+		return false;
+	/* A client that is refused is answered, too: by the end of the connection. */
+	answered = send(fd, &request, sizeof(request), MSG_NOSIGNAL) > 0 &&
+		   (recv(fd, answer, sizeof(answer), 0) >= 0 || errno == ECONNRESET);
+	close(fd);
+	return answered;
+}
+
+/* All that comes until the end, terminated; NULL with errno. */
+static char *read_all(int fd)
+{
+	size_t length = 0, size = 0;
+	char *text = NULL, *more;
+	ssize_t got = 1;
+
+	while (got > 0) {
+		if (length + CHUNK >= size) {
+			size = length + 2 * (size_t)CHUNK + length / 2;
+			more = length < REPORT_MAX ? realloc(text, size) : NULL;
+			if (!more) {
+				errno = ENOMEM;
+				got = -1;
+				break;
+			}
+			text = more;
+		}
+		got = recv(fd, text + length, CHUNK, 0);
+		if (got > 0)
+			length += (size_t)got;
+	}
+	if (got < 0) {
+		free(text);
+		return NULL;
+	}
+	text[length] = '\0';
+	return text;
+}
+
+static json_object *parse(const char *text)
+{
+	json_object *json = json_tokener_parse(text);
+	json_object *readers, *waiters;
+
+	if (json_object_object_get_ex(json, "readers", &readers) &&
+		json_object_object_get_ex(json, "waiters", &waiters) &&
+		json_object_is_type(readers, json_type_array) &&
+		json_object_is_type(waiters, json_type_array))
+		return json;
+	json_object_put(json);
+	return NULL;
+}
+
+static int connect_status(const char *socket, const char *path)
+{
+	int fd = connect_to(path);
+
+	if (fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED))
+		return fd;
+	return knock(socket) ? connect_to(path) : -1;
+}
+
+json_object *report_fetch(const char *socket)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	json_object *json = NULL;
+	char *text = NULL;
+	int fd;
+
+	if (!wire_status_path(socket, path, sizeof(path))) {
+		fprintf(stderr, "pcscctl: %s: too long a path for a socket\n", socket);
+		return NULL;
+	}
+	fd = connect_status(socket, path);
+	if (fd >= 0)
+		text = read_all(fd);
+	if (!text) {
+		fprintf(stderr, "pcscctl: %s: %s%s\n", path, strerror(errno),
+			fd < 0 ? " (is pcscd running?)" : "");
+	} else {
+		json = parse(text);
+		if (!json)
+			fprintf(stderr, "pcscctl: %s: the answer makes no sense\n", path);
+	}
+	free(text);
+	if (fd >= 0)
+		close(fd);
+	return json;
+}
+
+json_object *report_pick(json_object *from, const char *const keys[])
+{
+	json_object *picked = json_object_new_object();
+
+	for (; *keys; keys++)
+		json_object_object_add(
+			picked, *keys, json_object_get(json_object_object_get(from, *keys)));
+	return picked;
+}
+
+const char *report_text(json_object *from, const char *key)
+{
+	json_object *member = json_object_object_get(from, key);
+
+	return member ? json_object_get_string(member) : "";
+}
+
+int report_print_json(json_object *readers)
+{
+	json_object *json = json_object_new_object();
+	bool good;
+
+	json_object_object_add(json, "readers", readers);
+	good = puts(json_object_to_json_string_ext(
+		       json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE)) >= 0;
+	json_object_put(json);
+	return good && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

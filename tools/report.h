@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The document that the daemon sends on its status socket (wire/status_path.h), and what the
+ * subcommands do with it alike.
+ */
+#ifndef CARDWIRE_TOOLS_REPORT_H
+#define CARDWIRE_TOOLS_REPORT_H
+
+#include <json-c/json.h>
+
+/*
+ * The document of the daemon that serves `socket`, for the caller to json_object_put(); it has the
+ * arrays "readers" and "waiters". A daemon that the service manager starts for its first client is
+ * started. NULL, told on standard error: there is no daemon, or none that has such a socket. Takes
+ * 10 s at most for each side.
+ */
+json_object *report_fetch(const char *socket);
+
+/* A new object with those members of `from`; `keys` ends with NULL. */
+json_object *report_pick(json_object *from, const char *const keys[]);
+
+/* A member as text; "" if it is null or missing. */
+const char *report_text(json_object *from, const char *key);
+
+/* Prints an object { "readers": readers } and gives `readers` back. Returns the exit status. */
+int report_print_json(json_object *readers);
+
+#endif
