@@ -17,7 +17,7 @@
 
 /* The request's body, changed, is the answer. */
 static enum session_outcome reply(
-	struct session_answer *answer, const void *body, size_t length, uint32_t rv)
+	struct session_answer *answer, void *body, size_t length, uint32_t rv)
 {
 	if (rv == SLOT_PARKED)
 		return SESSION_PARK;
@@ -28,7 +28,7 @@ static enum session_outcome reply(
 
 /* A request that has to wait for a slot. */
 static enum session_outcome reply_or_park(struct session *session, struct session_answer *answer,
-	const void *body, size_t length, uint32_t rv)
+	void *body, size_t length, uint32_t rv)
 {
 	if (rv == SLOT_PARKED)
 		session->parking = SESSION_PARKED_SLOT;

@@ -26,8 +26,8 @@ struct pool_task {
 };
 
 /* Room for one request of any size, and for one answer of a driver (MAX_BUFFER_SIZE_EXTENDED). */
-#define POOL_BUFFER_IN  (66 * 1024)
-#define POOL_BUFFER_OUT (66 * 1024)
+#define POOL_BUFFER_IN  ((size_t)66 * 1024)
+#define POOL_BUFFER_OUT ((size_t)66 * 1024)
 
 /* Each pool thread has one pair; what is in it does not outlive the handling of one event. */
 struct pool_buffers {

@@ -37,6 +37,7 @@ struct device {
 	char *origin;
 	char *place; /* or NULL */
 	bool hotplug;
+	struct reader_power power;
 
 	/* Of the device's own thread. */
 	struct driver *driver;
@@ -65,7 +66,7 @@ static struct {
 	unsigned threads; /* devices whose thread has not ended */
 	uint64_t last_id;
 	struct readers_callbacks callbacks;
-	int64_t power_grace;
+	struct reader_power power; /* of readers that have none of their own */
 	bool stopping;
 } table = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -75,7 +76,7 @@ static struct {
 void readers_init(const struct readers_callbacks *callbacks, int64_t power_grace)
 {
 	table.callbacks = *callbacks;
-	table.power_grace = power_grace;
+	table.power = (struct reader_power){ .grace = power_grace };
 	table.stopping = false;
 }
 
@@ -279,8 +280,7 @@ static struct slot *add_slot(struct device *device, struct channel *channel)
 	compose_name(device, device->slot_count, name);
 	driver_set_name(channel, name);
 	slot = slot_new((device->id << 8) | device->slot_count, device->id, name, channel,
-		server_config()->lease_ns, table.power_grace,
-		server_config()->max_handles_per_reader);
+		server_config()->lease_ns, &device->power, server_config()->max_handles_per_reader);
 	if (!slot) {
 		driver_close(channel);
 		return NULL;
@@ -300,7 +300,7 @@ static void open_more_slots(struct device *device, struct channel *first)
 	RESPONSECODE rc;
 
 	pthread_mutex_lock(&table.lock);
-	more = count > 1 ? reallocarray(device->slots, count, sizeof(*more)) : NULL;
+	more = count > 1 ? reallocarray(device->slots, count, sizeof(struct slot *)) : NULL;
 	if (more)
 		device->slots = more;
 	pthread_mutex_unlock(&table.lock);
@@ -327,7 +327,7 @@ static bool open_device(struct device *device, enum readers_end *end)
 
 	*end = READERS_END_OPEN_FAILED;
 	device->driver = driver_load(device->library, device->origin);
-	device->slots = calloc(1, sizeof(*device->slots));
+	device->slots = calloc(1, sizeof(struct slot *));
 	if (!device->driver || !device->slots)
 		return false;
 	if (!choose_digit(device)) {
@@ -481,8 +481,8 @@ static void close_device(struct device *device)
 	driver_unref(device->driver);
 }
 
-/* Takes the device out of the table and tells its source. */
-static void end_device(struct device *device)
+/* Takes the device out of the table and, if it wants to know, tells its source. */
+static void end_device(struct device *device, bool tell)
 {
 	struct device **at;
 	struct slot **slots = device->slots;
@@ -498,7 +498,7 @@ static void end_device(struct device *device)
 	pthread_mutex_unlock(&table.lock);
 	for (unsigned i = 0; i < count; i++)
 		slot_unref(slots[i]);
-	if (table.callbacks.on_gone)
+	if (tell && table.callbacks.on_gone)
 		table.callbacks.on_gone(table.callbacks.ctx, device->id, end, up);
 	/* Last, since readers_stop() takes it for the end of the thread. */
 	pthread_mutex_lock(&table.lock);
@@ -538,7 +538,7 @@ static void *device_main(void *arg)
 		settle_one(device);
 	}
 	close_device(device);
-	end_device(device);
+	end_device(device, true);
 	return NULL;
 }
 
@@ -548,7 +548,7 @@ static struct device *device_new(const struct reader_spec *spec)
 
 	if (!device)
 		return NULL;
-	device->refs = 2; /* the caller's and the thread's */
+	device->refs = 1;
 	device->base_name = strdup(spec->base_name);
 	device->library = strdup(spec->library);
 	device->path = spec->device ? strdup(spec->device) : NULL;
@@ -556,6 +556,7 @@ static struct device *device_new(const struct reader_spec *spec)
 	device->origin = strdup(spec->origin ? spec->origin : "reader");
 	device->place = spec->place ? strdup(spec->place) : NULL;
 	device->hotplug = spec->hotplug;
+	device->power = spec->power ? *spec->power : table.power;
 	device->digit = -1;
 	device->looking = 1;
 	device->opening = true;
@@ -564,12 +565,11 @@ static struct device *device_new(const struct reader_spec *spec)
 	if (device->base_name && device->library && device->origin &&
 		(device->path || !spec->device) && (device->place || !spec->place))
 		return device;
-	device->refs = 1;
 	device_unref(device);
 	return NULL;
 }
 
-/* Puts the device into the table, unless it is there or the table is stopping. */
+/* Puts the device into the table, which counts as a reference, unless it is there or the table is stopping. */
 static enum readers_result insert(struct device *device)
 {
 	enum readers_result result = READERS_OK;
@@ -586,6 +586,7 @@ static enum readers_result insert(struct device *device)
 		device->id = device->timer.key = ++table.last_id;
 		device->next = table.devices;
 		table.devices = device;
+		device->refs++;
 		table.threads++;
 	}
 	pthread_mutex_unlock(&table.lock);
@@ -602,16 +603,10 @@ enum readers_result readers_add(const struct reader_spec *spec, uint64_t *id)
 		return READERS_FAILED;
 	}
 	result = insert(device);
-	if (result != READERS_OK) {
-		device_unref(device);
-		device_unref(device);
-		return result;
-	}
 	*id = device->id;
-	if (start_thread(device_main, device) != 0) {
-		retire(device, READERS_END_OPEN_FAILED, false);
+	if (result == READERS_OK && start_thread(device_main, device) != 0) {
 		settle_one(device);
-		end_device(device);
+		end_device(device, false);
 		result = READERS_FAILED;
 	}
 	device_unref(device);

@@ -15,6 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* When the card of a reader has power, beside while it is in use. */
+struct reader_power {
+	int64_t grace;  /* ns it stays powered when nobody uses it any more; negative: for ever */
+	bool on_demand; /* not powered before the first connection, rather than when inserted */
+};
+
 /* What a source knows about one device. The strings are copied by readers_add(). */
 struct reader_spec {
 	const char *base_name; /* UTF-8, without " 00 00"; cut to 121 bytes as pcsc-lite does */
@@ -23,7 +29,8 @@ struct reader_spec {
 	unsigned long channel; /* channel number; also tells two devices without string apart */
 	const char *origin;    /* for messages: "reader.conf:12" or "usb 1-3:1.0" */
 	const char *place;     /* what tells it from readers of equal name, or NULL: see places.h */
-	bool hotplug;          /* comes from the USB bus: several of one driver may live together */
+	const struct reader_power *power; /* NULL: what readers_init() said */
+	bool hotplug; /* comes from the USB bus: several of one driver may live together */
 };
 
 enum readers_result {

@@ -61,7 +61,7 @@ static void raise_fd_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= 2 * FDS_KEPT)
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= (rlim_t)2 * FDS_KEPT)
 		return;
 	if (limit.rlim_cur - FDS_KEPT > 2 * (rlim_t)CONNECTIONS_PER_USER)
 		return;

@@ -265,8 +265,8 @@ static bool send_parts(struct session *session, struct iovec *parts, int count)
 static bool send_answer(struct session *session, struct session_answer *answer)
 {
 	struct iovec parts[2] = {
-		{ .iov_base = (void *)(uintptr_t)answer->head, .iov_len = answer->head_length },
-		{ .iov_base = (void *)(uintptr_t)answer->tail, .iov_len = answer->tail_length },
+		{ .iov_base = answer->head, .iov_len = answer->head_length },
+		{ .iov_base = answer->tail, .iov_len = answer->tail_length },
 	};
 	bool sent = send_parts(session, parts, answer->tail_length > 0 ? 2 : 1);
 

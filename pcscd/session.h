@@ -117,9 +117,9 @@ enum session_outcome {
 };
 
 struct session_answer {
-	const void *head;
+	void *head;
 	size_t head_length;
-	const void *tail;
+	void *tail;
 	size_t tail_length;
 	void *allocated; /* freed once it is sent */
 };

@@ -109,10 +109,10 @@ static bool reserve_fd(int fd)
 		size *= 2;
 	if (size == table.size)
 		return true;
-	more = reallocarray(table.by_fd, size, sizeof(*more));
+	more = reallocarray(table.by_fd, size, sizeof(struct session *));
 	if (!more)
 		return false;
-	memset(more + table.size, 0, (size - table.size) * sizeof(*more));
+	memset(more + table.size, 0, (size - table.size) * sizeof(struct session *));
 	table.by_fd = more;
 	table.size = size;
 	return true;

@@ -98,7 +98,7 @@ static void init_job(
 }
 
 struct slot *slot_new(uint64_t id, uint64_t device, const char *name, struct channel *channel,
-	int64_t lease, int64_t power_grace, unsigned max_handles)
+	int64_t lease, const struct reader_power *policy, unsigned max_handles)
 {
 	struct slot *slot = calloc(1, sizeof(*slot));
 
@@ -108,7 +108,7 @@ struct slot *slot_new(uint64_t id, uint64_t device, const char *name, struct cha
 	slot->device = device;
 	strncpy(slot->name, name, sizeof(slot->name) - 1);
 	slot->channel = channel;
-	slot->power_grace = power_grace;
+	slot->policy = *policy;
 	slot->max_handles = max_handles;
 	atomic_init(&slot->refs, 1);
 	pthread_mutex_init(&slot->lock, NULL);

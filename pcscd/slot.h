@@ -23,6 +23,7 @@
 
 #include "pcscd/driver.h"
 #include "pcscd/pool.h"
+#include "pcscd/readers.h"
 #include "pcscd/share.h"
 #include "pcscd/timers.h"
 #include "wire/wire.h"
@@ -68,8 +69,8 @@ struct slot {
 	uint64_t device; /* the device it belongs to, in the table */
 	char name[MAX_READERNAME];
 	struct channel *channel; /* used with the turn; NULL once closed */
-	int64_t power_grace;     /* ns; negative: the card stays powered */
-	unsigned max_handles;    /* 0: any number */
+	struct reader_power policy;
+	unsigned max_handles; /* 0: any number */
 	atomic_uint refs;
 
 	pthread_mutex_t lock;
@@ -104,10 +105,10 @@ struct slot {
 
 /*
  * A new slot with one reference, not yet visible. Takes over the channel. NULL: out of memory.
- * lease and power_grace in ns.
+ * lease in ns.
  */
 struct slot *slot_new(uint64_t id, uint64_t device, const char *name, struct channel *channel,
-	int64_t lease, int64_t power_grace, unsigned max_handles);
+	int64_t lease, const struct reader_power *policy, unsigned max_handles);
 struct slot *slot_ref(struct slot *slot);
 void slot_unref(struct slot *slot);
 

@@ -62,9 +62,9 @@ static void set_unknown(struct slot *slot, RESPONSECODE rc)
 static void start_grace(struct slot *slot)
 {
 	slot->power = SLOT_POWERED;
-	if (slot->power_grace < 0)
+	if (slot->policy.grace < 0)
 		return;
-	slot->power_off_at = clock_now() + slot->power_grace;
+	slot->power_off_at = clock_now() + slot->policy.grace;
 	timer_set_by(&slot->power_timer, slot->power_off_at);
 }
 
@@ -81,6 +81,13 @@ void slot_drop_user(struct slot *slot)
 		start_grace(slot);
 }
 
+static void note_inserted(struct slot *slot)
+{
+	log_line(PCSC_LOG_INFO, "%s: card inserted", slot->name);
+	count_card(slot);
+	share_event(&slot->share, SHARE_EVENT_RESET, NULL);
+}
+
 /* The driver has answered to IFD_POWER_UP or IFD_RESET. Returns true if the card is powered. */
 static bool set_powered(struct slot *slot, RESPONSECODE rc, const uint8_t *atr, size_t length)
 {
@@ -88,11 +95,8 @@ static bool set_powered(struct slot *slot, RESPONSECODE rc, const uint8_t *atr, 
 	bool first = slot->state == 0;
 
 	forget_card(slot);
-	if (inserted && !first) {
-		log_line(PCSC_LOG_INFO, "%s: card inserted", slot->name);
-		count_card(slot);
-		share_event(&slot->share, SHARE_EVENT_RESET, NULL);
-	}
+	if (inserted && !first)
+		note_inserted(slot);
 	if (rc != IFD_SUCCESS) {
 		log_line(PCSC_LOG_ERROR, "%s: the card does not answer to reset (%ld)", slot->name,
 			rc);
@@ -126,6 +130,22 @@ bool slot_power_up(struct slot *slot)
 	return powered;
 }
 
+/* A card is there. Returns true if it is new and must be powered up. Lock held. */
+static bool note_present(struct slot *slot)
+{
+	bool first = slot->state == 0;
+
+	if (slot->state & SCARD_PRESENT)
+		return false;
+	if (!slot->policy.on_demand)
+		return true;
+	forget_card(slot);
+	if (!first)
+		note_inserted(slot);
+	set_state(slot, SCARD_PRESENT);
+	return false;
+}
+
 bool slot_check_presence(struct slot *slot)
 {
 	RESPONSECODE rc = driver_presence(slot->channel);
@@ -133,7 +153,7 @@ bool slot_check_presence(struct slot *slot)
 
 	slot_lock(slot);
 	if (rc == IFD_ICC_PRESENT)
-		inserted = !(slot->state & SCARD_PRESENT);
+		inserted = note_present(slot);
 	else if (rc == IFD_ICC_NOT_PRESENT)
 		set_absent(slot);
 	else

@@ -84,7 +84,7 @@ void slots_remove(struct slot *slot)
 	if (found) {
 		slots.count--;
 		memmove(&slots.list[at], &slots.list[at + 1],
-			(slots.count - at) * sizeof(*slots.list));
+			(slots.count - at) * sizeof(struct slot *));
 		count_event();
 	}
 	pthread_mutex_unlock(&slots.lock);
