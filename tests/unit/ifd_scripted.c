@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * An IFD handler for tests of the daemon, told what to do by what is sent to it. Any number of
- * readers; each has a card at first.
+ * readers; each has a card at first. A device string that begins with a digit says how many slots
+ * there are.
  *
  * Commands (IFDHTransmitToICC), by their first byte:
  *   01 HH LL   answers with HHLL bytes A5 and 90 00
  *   02         does not answer until it is aborted
  *   03         says that the device is gone
  *   others     echoes the command and adds 90 00
- * Attributes: SCRIPTED_CARD, one byte, 0 takes the card out, 1 puts it in. SCRIPTED_COUNTS, four
+ * Attributes: SCRIPTED_CARD, one byte, 0 takes the card out, 1 puts it in, 2 makes it mute (it
+ * does not answer to reset any more). SCRIPTED_COUNTS, four
  * uint32_t: commands, resets, power-ups, power-downs since the reader was opened.
  */
 #include <pthread.h>
@@ -29,7 +31,9 @@
 struct reader {
 	bool used;
 	DWORD lun;
+	UCHAR slots;
 	bool present;
+	bool mute;
 	bool changed; /* the poll function has something to tell */
 	bool aborted;
 	uint32_t counts[4];
@@ -77,11 +81,14 @@ static bool await(DWORD lun, size_t flag, long ms)
 
 EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
 {
-	(void)DeviceName;
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < MAX_LUNS; i++) {
 		if (!readers[i].used) {
-			readers[i] = (struct reader){ .used = true, .lun = Lun, .present = true };
+			readers[i] = (struct reader){
+				.used = true, .lun = Lun, .present = true, .slots = 1
+			};
+			if (DeviceName && DeviceName[0] > '0' && DeviceName[0] <= '9')
+				readers[i].slots = (UCHAR)(DeviceName[0] - '0');
 			break;
 		}
 	}
@@ -145,24 +152,28 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUC
 	static const UCHAR one = 1, many = MAX_LUNS;
 	uint32_t counts[4] = { 0 };
 	struct reader *reader;
+	UCHAR slots = 1;
 
 	pthread_mutex_lock(&lock);
 	reader = find(Lun);
-	if (reader)
+	if (reader) {
 		memcpy(counts, reader->counts, sizeof(counts));
+		slots = reader->slots;
+	}
 	pthread_mutex_unlock(&lock);
 	switch (Tag) {
 	case TAG_IFD_SIMULTANEOUS_ACCESS:
 		return give(Length, Value, &many, 1);
 	case TAG_IFD_THREAD_SAFE:
 	case TAG_IFD_SLOT_THREAD_SAFE:
-	case TAG_IFD_SLOTS_NUMBER:
 	case TAG_IFD_CARDWIRE_ABORT:
 		return give(Length, Value, &one, 1);
 	case TAG_IFD_POLLING_THREAD_WITH_TIMEOUT:
 		return give(Length, Value, &poll_function, sizeof(poll_function));
 	case TAG_IFD_STOP_POLLING_THREAD:
 		return give(Length, Value, &stop_function, sizeof(stop_function));
+	case TAG_IFD_SLOTS_NUMBER:
+		return give(Length, Value, &slots, 1);
 	case SCRIPTED_COUNTS:
 		return give(Length, Value, counts, sizeof(counts));
 	default:
@@ -180,8 +191,9 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 	if (reader && Tag == TAG_IFD_CARDWIRE_ABORT) {
 		reader->aborted = true;
 	} else if (reader && Tag == SCRIPTED_CARD && Length == 1) {
+		reader->changed = reader->present != (Value[0] != 0);
 		reader->present = Value[0] != 0;
-		reader->changed = true;
+		reader->mute = Value[0] == 2;
 	} else {
 		rc = IFD_ERROR_TAG;
 	}
@@ -200,18 +212,18 @@ EXPORT RESPONSECODE IFDHSetProtocolParameters(
 EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)
 {
 	struct reader *reader;
-	bool present;
+	bool answers;
 
 	pthread_mutex_lock(&lock);
 	reader = find(Lun);
-	present = reader && reader->present;
+	answers = reader && reader->present && !reader->mute;
 	if (reader)
 		reader->counts[Action == IFD_RESET ? 1 : Action == IFD_POWER_UP ? 2 : 3]++;
 	pthread_mutex_unlock(&lock);
 	*AtrLength = 0;
 	if (Action == IFD_POWER_DOWN)
 		return IFD_SUCCESS;
-	if (!present)
+	if (!answers)
 		return IFD_ERROR_POWER_ACTION;
 	memcpy(Atr, atr, sizeof(atr));
 	*AtrLength = sizeof(atr);

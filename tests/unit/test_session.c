@@ -48,9 +48,10 @@ static void on_gone(void *ctx, uint64_t id, enum readers_end why, bool was_up)
 		atomic_store(&reader_gone, true);
 }
 
+static struct reader_spec spec = { .base_name = "Test", .library = IFD_SCRIPTED, .device = "1" };
+
 static void setup(void)
 {
-	struct reader_spec spec = { .base_name = "Test", .library = IFD_SCRIPTED, .device = "x" };
 	struct readers_callbacks callbacks = { .on_gone = on_gone };
 	struct server_config config;
 	uint64_t id;
@@ -653,6 +654,88 @@ START_TEST(test_own_transaction_is_not_waited_for)
 }
 END_TEST
 
+/* A card that does not answer to reset is tried again by each connection. */
+START_TEST(test_mute_card)
+{
+	struct client client = shared(), mover = observer();
+	struct wire_reader_state state;
+	uint8_t how = 2;
+
+	attribute(&mover, WIRE_SET_ATTRIB, SCRIPTED_CARD, &how, 1);
+	ck_assert_uint_eq(reconnect(&client, SCARD_SHARE_SHARED, SCARD_RESET_CARD),
+		SCARD_W_UNRESPONSIVE_CARD);
+	get_states(&client, &state);
+	ck_assert_uint_eq(state.readerState, 0x0C);
+	ck_assert_uint_eq(state.cardAtrLength, 0);
+	ck_assert_uint_eq(connect_card(&client, SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY),
+		SCARD_W_UNPOWERED_CARD);
+	ck_assert_uint_eq(
+		reconnect(&mover, SCARD_SHARE_DIRECT, SCARD_LEAVE_CARD), SCARD_W_UNRESPONSIVE_CARD);
+	ck_assert_uint_eq(disconnect(&mover, SCARD_LEAVE_CARD), SCARD_S_SUCCESS);
+	ck_assert_uint_eq(connect_card(&mover, SCARD_SHARE_DIRECT, 0), SCARD_S_SUCCESS);
+	how = 1;
+	attribute(&mover, WIRE_SET_ATTRIB, SCRIPTED_CARD, &how, 1);
+	ck_assert_uint_eq(
+		connect_card(&client, SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY), SCARD_S_SUCCESS);
+	ck_assert_uint_eq(exchange(&client), SCARD_S_SUCCESS);
+	close(client.fd);
+	close(mover.fd);
+}
+END_TEST
+
+START_TEST(test_two_slots)
+{
+	struct client client = shared();
+	union wire_body body = { .connect = { .hContext = client.context,
+					 .szReader = "Test 00 01",
+					 .dwShareMode = SCARD_SHARE_EXCLUSIVE,
+					 .dwPreferredProtocols = SCARD_PROTOCOL_ANY } };
+	struct client other = client;
+	uint32_t commands;
+
+	call(&client, WIRE_CONNECT, &body);
+	ck_assert_uint_eq(body.connect.rv, SCARD_S_SUCCESS);
+	other.card = body.connect.hCard;
+	commands = counts_of(&client).commands;
+	ck_assert_uint_eq(begin(&client), SCARD_S_SUCCESS);
+	ck_assert_uint_eq(exchange(&other), SCARD_S_SUCCESS);
+	ck_assert_uint_eq(counts_of(&other).commands, 1);
+	ck_assert_uint_eq(counts_of(&client).commands, commands);
+	close(client.fd);
+}
+END_TEST
+
+START_TEST(test_power_on_demand)
+{
+	struct client client = observer();
+	struct wire_reader_state state;
+
+	get_states(&client, &state);
+	ck_assert_uint_eq(state.readerState, SCARD_PRESENT);
+	ck_assert_uint_eq(counts_of(&client).ups, 0);
+	ck_assert_uint_eq(
+		connect_card(&client, SCARD_SHARE_SHARED, SCARD_PROTOCOL_ANY), SCARD_S_SUCCESS);
+	get_states(&client, &state);
+	ck_assert_uint_eq(state.readerState, 0x34);
+	ck_assert_uint_eq(counts_of(&client).ups, 1);
+	close(client.fd);
+}
+END_TEST
+
+static void setup_two_slots(void)
+{
+	spec.device = "2";
+	setup();
+}
+
+static void setup_on_demand(void)
+{
+	static const struct reader_power power = { .grace = -1, .on_demand = true };
+
+	spec.power = &power;
+	setup();
+}
+
 static void move_card(const struct client *client, uint8_t present)
 {
 	ck_assert_uint_eq(
@@ -859,6 +942,15 @@ int main(void)
 	tcase_add_test(tests, test_answers_wait_for_a_slow_reader);
 	tcase_add_test(tests, test_reader_that_vanishes);
 	tcase_add_test(tests, test_limit_of_handles);
+	tcase_add_test(tests, test_mute_card);
+	suite_add_tcase(suite, tests);
+	tests = tcase_create("two slots");
+	tcase_add_checked_fixture(tests, setup_two_slots, teardown);
+	tcase_add_test(tests, test_two_slots);
+	suite_add_tcase(suite, tests);
+	tests = tcase_create("power on demand");
+	tcase_add_checked_fixture(tests, setup_on_demand, teardown);
+	tcase_add_test(tests, test_power_on_demand);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
