@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -30,6 +31,8 @@
 #define GRACE_NS (300 * CLOCK_MS)
 #define SOON_MS  5000 /* for what must come */
 #define NEVER_MS 100  /* for what must not come */
+#define CROWD    10
+#define CROWD_NS (2 * CLOCK_S)
 
 static atomic_bool reader_gone;
 
@@ -654,6 +657,11 @@ START_TEST(test_own_transaction_is_not_waited_for)
 }
 END_TEST
 
+static void move_card_anyhow(const struct client *client, uint8_t present)
+{
+	attribute(client, WIRE_SET_ATTRIB, SCRIPTED_CARD, &present, 1);
+}
+
 /* A card that does not answer to reset is tried again by each connection. */
 START_TEST(test_mute_card)
 {
@@ -718,6 +726,70 @@ START_TEST(test_power_on_demand)
 	get_states(&client, &state);
 	ck_assert_uint_eq(state.readerState, 0x34);
 	ck_assert_uint_eq(counts_of(&client).ups, 1);
+	close(client.fd);
+}
+END_TEST
+
+/* One of many clients that do whatever they like; whatever it is, each call is answered. */
+static void *live(void *arg)
+{
+	unsigned seed = *(unsigned *)arg;
+	int64_t until = clock_now() + CROWD_NS;
+	struct client client = { .fd = -1 };
+	union wire_body body;
+
+	while (clock_now() < until) {
+		int what = rand_r(&seed) % 16;
+
+		if (client.fd < 0 || what == 0) {
+			if (client.fd >= 0)
+				close(client.fd);
+			client = dial();
+			establish(&client);
+		}
+		if (!client.card) {
+			connect_card(&client, 1 + (uint32_t)rand_r(&seed) % 3, SCARD_PROTOCOL_ANY);
+			continue;
+		}
+		body = (union wire_body){ .status = { .hCard = client.card } };
+		if (what < 5)
+			exchange(&client);
+		else if (what < 8)
+			begin(&client);
+		else if (what < 11)
+			end(&client, (uint32_t)rand_r(&seed) % 3);
+		else if (what == 11)
+			call(&client, WIRE_STATUS, &body);
+		else if (what == 12)
+			move_card_anyhow(&client, rand_r(&seed) % 4 != 0);
+		else if (what < 15)
+			reconnect(&client, 1 + (uint32_t)rand_r(&seed) % 3,
+				(uint32_t)rand_r(&seed) % 3);
+		else if (disconnect(&client, (uint32_t)rand_r(&seed) % 3) == SCARD_S_SUCCESS)
+			client.card = 0;
+	}
+	close(client.fd);
+	return NULL;
+}
+
+START_TEST(test_crowd)
+{
+	pthread_t threads[CROWD];
+	unsigned seeds[CROWD];
+	struct client client;
+
+	for (unsigned i = 0; i < CROWD; i++) {
+		seeds[i] = i;
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, live, &seeds[i]), 0);
+	}
+	for (unsigned i = 0; i < CROWD; i++)
+		pthread_join(threads[i], NULL);
+	client = observer();
+	move_card_anyhow(&client, 1);
+	close(client.fd);
+	await_state(0x34);
+	client = shared();
+	ck_assert_uint_eq(exchange(&client), SCARD_S_SUCCESS);
 	close(client.fd);
 }
 END_TEST
@@ -943,6 +1015,7 @@ int main(void)
 	tcase_add_test(tests, test_reader_that_vanishes);
 	tcase_add_test(tests, test_limit_of_handles);
 	tcase_add_test(tests, test_mute_card);
+	tcase_add_test(tests, test_crowd);
 	suite_add_tcase(suite, tests);
 	tests = tcase_create("two slots");
 	tcase_add_checked_fixture(tests, setup_two_slots, teardown);
