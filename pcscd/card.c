@@ -2,184 +2,10 @@
 #include "pcscd/card.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include <reader.h>
-
+#include "pcscd/card_call.h"
 #include "pcscd/clock.h"
-#include "pcscd/log.h"
 #include "pcscd/protocol.h"
-
-#define CONTAINER(pointer, type, member)                                                           \
-	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
-
-/* An answer that was too long for the client's buffer, and the command it belongs to. */
-struct card_answer {
-	size_t tx_length;
-	size_t rx_length;
-	uint8_t bytes[]; /* command, answer */
-};
-
-static void drop_answer(struct card *card)
-{
-	if (!card->kept)
-		return;
-	explicit_bzero(card->kept->bytes, card->kept->tx_length + card->kept->rx_length);
-	free(card->kept);
-	card->kept = NULL;
-}
-
-static void keep_answer(struct card *card, const struct card_exchange *exchange)
-{
-	struct card_answer *kept =
-		malloc(sizeof(*kept) + exchange->tx_length + exchange->rx_length);
-
-	if (!kept)
-		return;
-	kept->tx_length = exchange->tx_length;
-	kept->rx_length = exchange->rx_length;
-	memcpy(kept->bytes, exchange->tx, exchange->tx_length);
-	memcpy(kept->bytes + exchange->tx_length, exchange->rx, exchange->rx_length);
-	card->kept = kept;
-}
-
-/* If the client repeats the command whose answer was too long, this is the answer. */
-static bool recall_answer(struct card *card, struct card_exchange *exchange)
-{
-	const struct card_answer *kept = card->kept;
-
-	if (!kept || kept->tx_length != exchange->tx_length ||
-		memcmp(kept->bytes, exchange->tx, kept->tx_length) != 0)
-		return false;
-	exchange->rx_length = kept->rx_length;
-	memcpy(exchange->rx, kept->bytes + kept->tx_length, kept->rx_length);
-	return true;
-}
-
-struct card_holder card_holder(const struct slot *slot, const struct share_handle *handle)
-{
-	const struct card *card = CONTAINER(handle, const struct card, share);
-	struct card_holder holder = {
-		.peer = card->peer,
-		.mode = card->mode,
-		.transaction = slot->share.owner == handle && slot->share.depth > 0,
-		.since = card->since,
-	};
-
-	if (holder.transaction)
-		holder.since = slot->share.locked_since;
-	return holder;
-}
-
-void card_log_eviction(const struct slot *slot, const struct card_holder *holder)
-{
-	char text[PEER_TEXT];
-
-	peer_describe(&holder->peer, text);
-	log_line(PCSC_LOG_ERROR,
-		"%s: transaction of %s ended, card reset: the holder was silent while others wait",
-		slot->name, text);
-}
-
-static void log_refusal(const struct slot *slot, const struct client *client,
-	const struct card_holder *holder, const char *what)
-{
-	char who[PEER_TEXT], by[PEER_TEXT];
-	const char *how = holder->transaction ? "in a transaction" : "connected shared or direct";
-
-	if (!holder->transaction && holder->mode == SCARD_SHARE_EXCLUSIVE)
-		how = "connected exclusively";
-	peer_describe(&client->peer, who);
-	peer_describe(&holder->peer, by);
-	log_line(PCSC_LOG_ERROR, "%s: %s refused to %s: held by %s, %s for %ld s", slot->name, what,
-		who, by, how, (long)((clock_now() - holder->since) / CLOCK_S));
-}
-
-/*
- * Releases the slot's lock and returns rv; a sharing violation is logged with the name of who holds
- * the reader. A handle of the same connection is no news to its client.
- */
-static uint32_t release(
-	struct slot *slot, const struct client *client, const char *what, uint32_t rv)
-{
-	const struct share_handle *other =
-		slot->share.owner ? slot->share.owner : slot->share.handles;
-	struct card_holder holder;
-	bool log = rv == SCARD_E_SHARING_VIOLATION && other && other->group != client->id;
-
-	if (log)
-		holder = card_holder(slot, other);
-	slot_unlock(slot);
-	if (log)
-		log_refusal(slot, client, &holder, what);
-	return rv;
-}
-
-/* Fills in a request that is made for the first time, and asks; with the lock held. */
-static uint32_t ask(struct client *client, struct slot *slot, struct card *card,
-	struct slot_call *call, unsigned needs, int64_t deadline)
-{
-	if (call->state == SLOT_CALL_IDLE) {
-		call->wait.needs = needs;
-		call->wait.handle = card ? &card->share : NULL;
-		call->wait.group = client->id;
-		call->wait.deadline = deadline;
-	}
-	return slot_ask(slot, call);
-}
-
-/* The checks that come before all others: the reader is there, and answers. Lock held. */
-static uint32_t check_reader(const struct slot *slot)
-{
-	if (slot->stopping)
-		return SCARD_E_INVALID_VALUE;
-	return (slot->state & SCARD_UNKNOWN) ? SCARD_E_READER_UNAVAILABLE : SCARD_S_SUCCESS;
-}
-
-/*
- * The turn was granted; before the driver is called. False if the client has hung up: whoever
- * notices that after this point aborts the call (slot_abort_call()).
- */
-static bool enter_driver(struct client *client, const struct slot *slot)
-{
-	atomic_store(&client->calling, slot->id);
-	if (atomic_load(&client->gone)) {
-		atomic_store(&client->calling, 0);
-		return false;
-	}
-	pool_will_block();
-	return true;
-}
-
-static void leave_driver(struct client *client, struct slot *slot, struct slot_call *call)
-{
-	slot_lock(slot);
-	slot_give_turn(slot, call);
-	slot_unlock(slot);
-	atomic_store(&client->calling, 0);
-}
-
-/* Asks for the turn, and enters the driver. Other results: the driver must not be called. */
-static uint32_t begin_call(struct client *client, struct card *card, struct slot_call *call,
-	unsigned needs, const char *what)
-{
-	struct slot *slot = card->slot;
-	uint32_t rv;
-
-	slot_lock(slot);
-	rv = call->state == SLOT_CALL_IDLE ? check_reader(slot) : SCARD_S_SUCCESS;
-	if (rv == SCARD_S_SUCCESS)
-		rv = ask(client, slot, card, call, needs | SHARE_TURN, CLOCK_NEVER);
-	if (rv != SCARD_S_SUCCESS)
-		return release(slot, client, what, rv);
-	rv = check_reader(slot);
-	if (rv == SCARD_S_SUCCESS && !enter_driver(client, slot))
-		rv = SCARD_E_CANCELLED;
-	if (rv != SCARD_S_SUCCESS)
-		slot_give_turn(slot, call);
-	slot_unlock(slot);
-	return rv;
-}
 
 static bool is_mode_valid(uint32_t mode)
 {
@@ -320,7 +146,7 @@ static uint32_t ask_connect(struct client *client, struct slot *slot, struct slo
 	if (call->state == SLOT_CALL_IDLE && slot->state & SCARD_UNKNOWN)
 		rv = SCARD_E_READER_UNAVAILABLE;
 	if (rv == SCARD_S_SUCCESS)
-		rv = ask(client, slot, NULL, call, needs, wish->deadline);
+		rv = card_ask(client, slot, NULL, call, needs, wish->deadline);
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
 	rv = check_connect(slot, wish);
@@ -330,7 +156,7 @@ static uint32_t ask_connect(struct client *client, struct slot *slot, struct slo
 	}
 	needs = connect_needs(slot, wish);
 	if (needs & ~call->wait.needs)
-		return ask(client, slot, NULL, call, needs, wish->deadline);
+		return card_ask(client, slot, NULL, call, needs, wish->deadline);
 	return SCARD_S_SUCCESS;
 }
 
@@ -342,10 +168,10 @@ uint32_t card_connect(struct client *client, struct slot *slot, struct slot_call
 	slot_lock(slot);
 	rv = ask_connect(client, slot, call, wish);
 	if (rv != SCARD_S_SUCCESS)
-		return release(slot, client, "connection", rv);
+		return card_release(slot, client, "connection", rv);
 	if (connect_calls_driver(slot, wish)) {
 		slot_unlock(slot);
-		rv = enter_driver(client, slot) ? prepare_card(slot, wish) : SCARD_E_CANCELLED;
+		rv = card_enter_driver(client, slot) ? prepare_card(slot, wish) : SCARD_E_CANCELLED;
 		slot_lock(slot);
 		atomic_store(&client->calling, 0);
 	}
@@ -356,7 +182,7 @@ uint32_t card_connect(struct client *client, struct slot *slot, struct slot_call
 	if (rv == SCARD_S_SUCCESS)
 		rv = add_card(client, slot, wish, card, protocol);
 	slot_give_turn(slot, call);
-	return release(slot, client, "connection", rv);
+	return card_release(slot, client, "connection", rv);
 }
 
 /* SCARD_LEAVE_CARD: nothing is done to the card, but that it must be there and powered. */
@@ -398,7 +224,7 @@ static uint32_t may_set_mode(struct client *client, struct card *card, const str
 	struct slot *slot = card->slot;
 
 	slot_lock(slot);
-	return release(slot, client, "reconnection",
+	return card_release(slot, client, "reconnection",
 		share_may_set_mode(
 			&slot->share, &card->share, wish->mode == SCARD_SHARE_EXCLUSIVE));
 }
@@ -413,11 +239,11 @@ uint32_t card_reconnect(struct client *client, struct card *card, struct slot_ca
 		return SCARD_E_INVALID_VALUE;
 	rv = card_check_wish(wish->mode, wish->protocols);
 	if (rv == SCARD_S_SUCCESS)
-		rv = begin_call(
+		rv = card_begin_call(
 			client, card, call, client->no_blocking ? SHARE_TRY : 0, "reconnection");
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
-	drop_answer(card);
+	card_drop_answer(card);
 	/* Asked before the card is touched: a refusal must not reset it. */
 	rv = may_set_mode(client, card, wish);
 	if (rv == SCARD_S_SUCCESS)
@@ -435,7 +261,7 @@ uint32_t card_reconnect(struct client *client, struct card *card, struct slot_ca
 		*protocol = active_protocol(card);
 	}
 	slot_unlock(slot);
-	leave_driver(client, slot, call);
+	card_leave_driver(client, slot, call);
 	return rv;
 }
 
@@ -477,7 +303,7 @@ uint32_t card_disconnect(
 	if (disposition > SCARD_EJECT_CARD)
 		return SCARD_E_INVALID_VALUE;
 	if (disposition != SCARD_LEAVE_CARD)
-		rv = begin_call(client, card, call, 0, "disconnection with reset");
+		rv = card_begin_call(client, card, call, 0, "disconnection with reset");
 	/* Whatever else is wrong with the reader or the card, the handle can be given up. */
 	if (rv == SLOT_PARKED || rv == SCARD_E_SHARING_VIOLATION)
 		return rv;
@@ -488,7 +314,7 @@ uint32_t card_disconnect(
 			slot_unpower(slot);
 		else
 			eject(slot);
-		leave_driver(client, slot, call);
+		card_leave_driver(client, slot, call);
 	}
 	slot_lock(slot);
 	remove_card(card);
@@ -512,7 +338,7 @@ void card_abandon(struct card *card)
 
 void card_free(struct card *card)
 {
-	drop_answer(card);
+	card_drop_answer(card);
 	slot_unref(card->slot);
 	free(card);
 }
@@ -523,10 +349,10 @@ uint32_t card_begin(struct client *client, struct card *card, struct slot_call *
 	uint32_t rv;
 
 	slot_lock(slot);
-	rv = call->state == SLOT_CALL_IDLE ? check_reader(slot) : SCARD_S_SUCCESS;
+	rv = call->state == SLOT_CALL_IDLE ? card_check_reader(slot) : SCARD_S_SUCCESS;
 	if (rv == SCARD_S_SUCCESS)
-		rv = ask(client, slot, card, call, SHARE_LOCK | SHARE_FRESH, CLOCK_NEVER);
-	return release(slot, client, "transaction", rv);
+		rv = card_ask(client, slot, card, call, SHARE_LOCK | SHARE_FRESH, CLOCK_NEVER);
+	return card_release(slot, client, "transaction", rv);
 }
 
 uint32_t card_status(struct client *client, struct card *card, struct slot_call *call)
@@ -539,10 +365,10 @@ uint32_t card_status(struct client *client, struct card *card, struct slot_call 
 	if (call->state == SLOT_CALL_IDLE && slot->stopping)
 		rv = SCARD_E_INVALID_VALUE;
 	if (rv == SCARD_S_SUCCESS)
-		rv = ask(client, slot, card, call, needs, CLOCK_NEVER);
+		rv = card_ask(client, slot, card, call, needs, CLOCK_NEVER);
 	if (rv == SCARD_S_SUCCESS)
-		rv = check_reader(slot);
-	return release(slot, client, "status", rv);
+		rv = card_check_reader(slot);
+	return card_release(slot, client, "status", rv);
 }
 
 static uint32_t event_code(const struct card *card)
@@ -568,7 +394,7 @@ static uint32_t end_now(struct client *client, struct card *card, bool just_ask)
 	if (rv == SCARD_S_SUCCESS)
 		rv = just_ask ? share_may_end(&slot->share, &card->share)
 			      : share_end(&slot->share, &card->share, clock_now());
-	return release(slot, client, "end of transaction", rv);
+	return card_release(slot, client, "end of transaction", rv);
 }
 
 uint32_t card_end(
@@ -586,7 +412,7 @@ uint32_t card_end(
 		if (rv != SCARD_S_SUCCESS)
 			return rv;
 	}
-	rv = begin_call(client, card, call, SHARE_FRESH | SHARE_TRY, "end of transaction");
+	rv = card_begin_call(client, card, call, SHARE_FRESH | SHARE_TRY, "end of transaction");
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
 	if (disposition == SCARD_EJECT_CARD)
@@ -596,209 +422,6 @@ uint32_t card_end(
 	slot_lock(slot);
 	ended = share_end(&slot->share, &card->share, clock_now());
 	slot_unlock(slot);
-	leave_driver(client, slot, call);
+	card_leave_driver(client, slot, call);
 	return rv != SCARD_S_SUCCESS ? rv : ended;
-}
-
-/* The protocol number for the driver's SCARD_IO_HEADER, -1 if it isn't the card's. Lock held. */
-static long driver_protocol(const struct slot *slot, uint32_t protocol)
-{
-	if (protocol == SCARD_PROTOCOL_RAW)
-		return SCARD_PROTOCOL_RAW;
-	if (protocol == WIRE_PROTOCOL_ANY_OLD)
-		protocol = slot->protocol;
-	else if (protocol != slot->protocol)
-		return -1;
-	return protocol == SCARD_PROTOCOL_T1 ? 1 : 0;
-}
-
-static uint32_t check_transmit(struct slot *slot, uint32_t protocol, long *number)
-{
-	uint32_t rv = SCARD_S_SUCCESS;
-
-	slot_lock(slot);
-	*number = driver_protocol(slot, protocol);
-	if (protocol != SCARD_PROTOCOL_RAW && (slot->state & SCARD_ABSENT))
-		rv = SCARD_E_NO_SMARTCARD;
-	else if (*number < 0)
-		rv = SCARD_E_PROTO_MISMATCH;
-	slot_unlock(slot);
-	return rv;
-}
-
-/* Old drivers have their raw exchange in the control function. */
-static uint32_t exchange_apdu(struct slot *slot, long number, struct card_exchange *exchange)
-{
-	RESPONSECODE rc;
-
-	exchange->rx_length = WIRE_DATA;
-	if (number == SCARD_PROTOCOL_RAW && driver_version(driver_of(slot->channel)) == 2)
-		rc = driver_control(slot->channel, 0, exchange->tx, exchange->tx_length,
-			exchange->rx, &exchange->rx_length);
-	else
-		rc = driver_transmit(slot->channel, (DWORD)number, exchange->tx,
-			exchange->tx_length, exchange->rx, &exchange->rx_length);
-	if (rc == IFD_SUCCESS)
-		return SCARD_S_SUCCESS;
-	exchange->rx_length = 0;
-	return slot_driver_failed(slot, rc);
-}
-
-uint32_t card_transmit(struct client *client, struct card *card, struct slot_call *call,
-	uint32_t protocol, struct card_exchange *exchange)
-{
-	struct slot *slot = card->slot;
-	long number;
-	uint32_t rv;
-
-	exchange->rx_length = 0;
-	rv = begin_call(client, card, call, SHARE_FRESH | (client->no_blocking ? SHARE_TRY : 0),
-		"transmission");
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	rv = check_transmit(slot, protocol, &number);
-	if (rv == SCARD_S_SUCCESS && !recall_answer(card, exchange)) {
-		drop_answer(card);
-		rv = exchange_apdu(slot, number, exchange);
-	}
-	leave_driver(client, slot, call);
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	if (exchange->rx_length > exchange->limit) {
-		if (!card->kept)
-			keep_answer(card, exchange);
-		return SCARD_E_INSUFFICIENT_BUFFER;
-	}
-	drop_answer(card);
-	return SCARD_S_SUCCESS;
-}
-
-static uint32_t control_failed(struct slot *slot, RESPONSECODE rc)
-{
-	switch (rc) {
-	case IFD_NO_SUCH_DEVICE:
-		return slot_driver_failed(slot, rc);
-	case IFD_ERROR_NOT_SUPPORTED:
-	case IFD_NOT_SUPPORTED:
-		return SCARD_E_UNSUPPORTED_FEATURE;
-	case IFD_ERROR_INSUFFICIENT_BUFFER:
-		return SCARD_E_INSUFFICIENT_BUFFER;
-	default:
-		return SCARD_E_NOT_TRANSACTED;
-	}
-}
-
-uint32_t card_control(struct client *client, struct card *card, struct slot_call *call,
-	uint32_t code, struct card_exchange *exchange)
-{
-	struct slot *slot = card->slot;
-	RESPONSECODE rc;
-	uint32_t rv;
-
-	exchange->rx_length = 0;
-	rv = begin_call(client, card, call, SHARE_TRY, "control");
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	drop_answer(card);
-	if (driver_version(driver_of(slot->channel)) == 2 && exchange->tx_length == 0) {
-		rv = SCARD_E_INVALID_PARAMETER;
-	} else {
-		exchange->rx_length = WIRE_DATA;
-		rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length,
-			exchange->rx, &exchange->rx_length);
-		if (rc != IFD_SUCCESS) {
-			exchange->rx_length = 0;
-			rv = control_failed(slot, rc);
-		}
-	}
-	leave_driver(client, slot, call);
-	if (rv == SCARD_S_SUCCESS && exchange->rx_length > exchange->limit)
-		return SCARD_E_INSUFFICIENT_BUFFER;
-	return rv;
-}
-
-/* Tags between daemon and driver, function pointers among them: never for clients. */
-static bool is_internal(uint32_t id)
-{
-	return id == TAG_IFD_SLOTNUM || (id >= 0x0F00 && id <= 0x0FFF);
-}
-
-/* Attributes that the daemon knows if the driver doesn't. */
-static uint32_t own_attribute(struct slot *slot, uint32_t id, uint8_t *value, size_t *length)
-{
-	size_t room = *length;
-	uint32_t rv = SCARD_S_SUCCESS;
-
-	slot_lock(slot);
-	if (id == SCARD_ATTR_DEVICE_FRIENDLY_NAME_A || id == SCARD_ATTR_DEVICE_SYSTEM_NAME_A) {
-		*length = strlen(slot->name) + 1;
-		if (*length <= room)
-			memcpy(value, slot->name, *length);
-	} else if (id == SCARD_ATTR_ATR_STRING && slot->atr_length > 0) {
-		*length = slot->atr_length;
-		if (*length <= room)
-			memcpy(value, slot->atr, *length);
-	} else {
-		*length = 0;
-		rv = SCARD_E_UNSUPPORTED_FEATURE;
-	}
-	slot_unlock(slot);
-	return *length > room ? SCARD_E_INSUFFICIENT_BUFFER : rv;
-}
-
-static uint32_t attribute_failed(struct slot *slot, RESPONSECODE rc)
-{
-	switch (rc) {
-	case IFD_NO_SUCH_DEVICE:
-		return slot_driver_failed(slot, rc);
-	case IFD_ERROR_TAG:
-		return SCARD_E_UNSUPPORTED_FEATURE;
-	case IFD_ERROR_INSUFFICIENT_BUFFER:
-		return SCARD_E_INSUFFICIENT_BUFFER;
-	default:
-		return SCARD_E_NOT_TRANSACTED;
-	}
-}
-
-uint32_t card_get_attribute(struct client *client, struct card *card, struct slot_call *call,
-	uint32_t id, uint8_t *value, size_t *length)
-{
-	struct slot *slot = card->slot;
-	size_t room = *length;
-	RESPONSECODE rc;
-	uint32_t rv;
-
-	rv = begin_call(client, card, call, SHARE_TRY | SHARE_FRESH, "attribute");
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	rc = is_internal(id) ? IFD_ERROR_TAG
-			     : driver_get_capability(slot->channel, id, value, length);
-	if (rc == IFD_SUCCESS) {
-		rv = SCARD_S_SUCCESS;
-	} else if (rc == IFD_ERROR_TAG) {
-		*length = room;
-		rv = own_attribute(slot, id, value, length);
-	} else {
-		*length = 0;
-		rv = attribute_failed(slot, rc);
-	}
-	leave_driver(client, slot, call);
-	return rv;
-}
-
-uint32_t card_set_attribute(struct client *client, struct card *card, struct slot_call *call,
-	uint32_t id, const uint8_t *value, size_t length)
-{
-	struct slot *slot = card->slot;
-	RESPONSECODE rc;
-	uint32_t rv;
-
-	rv = begin_call(client, card, call, SHARE_TRY | SHARE_FRESH, "attribute");
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	rc = is_internal(id) ? IFD_ERROR_TAG
-			     : driver_set_capability(slot->channel, id, value, length);
-	rv = rc == IFD_SUCCESS ? SCARD_S_SUCCESS : attribute_failed(slot, rc);
-	leave_driver(client, slot, call);
-	return rv;
 }
