@@ -51,6 +51,7 @@ struct port;
 struct port_ops {
 	void (*close)(struct port *port);
 	enum port_status (*claim)(struct port *port, uint8_t interface, uint8_t alternate);
+	void (*unclaim)(struct port *port, uint8_t interface); /* may be NULL; before close() */
 	bool (*submit)(struct port *port, struct port_transfer *transfer);
 	void (*cancel)(struct port *port, struct port_transfer *transfer);
 	void (*release)(struct port *port, struct port_transfer *transfer);
@@ -112,7 +113,10 @@ enum port_status port_control(
 /* Ends a halt of an endpoint: CLEAR_FEATURE, data toggles. No transfer is pending on it. */
 enum port_status port_clear_halt(struct port *port, uint8_t endpoint);
 
-/* Resets the device's port. The device keeps its configuration; the cards lose their power. */
+/*
+ * Resets the device's port. The device keeps its configuration; the cards lose their power. Refused
+ * with PORT_ERROR while other readers use the same device.
+ */
 enum port_status port_reset(struct port *port);
 
 /* A few English words; static. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "port_shared.h"
 #include "spec/usb.h"
 
 struct usb_port {
@@ -18,8 +19,6 @@ struct usb_port {
 	libusb_device_handle *handle;
 	uint8_t device_descriptor[USB_DEVICE_SIZE];
 	uint8_t *configuration;
-	bool claimed;
-	uint8_t interface;
 };
 
 /* One context and one event thread for all ports, while there is any. */
@@ -266,11 +265,15 @@ static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t 
 			libusb_strerror(err));
 	if (err)
 		return status_of_error(err);
-	u->claimed = true;
-	u->interface = interface;
 	if (alternate == 0)
 		return PORT_OK;
 	return status_of_error(libusb_set_interface_alt_setting(u->handle, interface, alternate));
+}
+
+/* A kernel driver that was detached comes back. */
+static void usb_unclaim(struct port *port, uint8_t interface)
+{
+	(void)libusb_release_interface(of(port)->handle, interface);
 }
 
 static enum port_status usb_clear_halt(struct port *port, uint8_t endpoint)
@@ -287,8 +290,6 @@ static void usb_close(struct port *port)
 {
 	struct usb_port *u = of(port);
 
-	if (u->claimed)
-		libusb_release_interface(u->handle, u->interface);
 	if (u->handle)
 		libusb_close(u->handle);
 	free(u->configuration);
@@ -299,6 +300,7 @@ static void usb_close(struct port *port)
 static const struct port_ops ops = {
 	.close = usb_close,
 	.claim = usb_claim,
+	.unclaim = usb_unclaim,
 	.submit = usb_submit,
 	.cancel = usb_cancel,
 	.release = usb_release,
@@ -390,17 +392,14 @@ static const char *read_descriptors(struct usb_port *u)
 	return "malformed configuration descriptor";
 }
 
-struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void *owner)
+static struct port *open_port(const char *name, void (*gone)(void *owner), void *owner)
 {
 	struct libusb_address address;
 	struct usb_port *u;
 	const char *why;
 
-	if (!libusb_parse(name, &address)) {
-		log_line(LOG_ERROR,
-			"device %s: expected usb:VVVV/PPPP[:libudev:I:/dev/bus/usb/B/D]", name);
+	if (!libusb_parse(name, &address))
 		return NULL;
-	}
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return NULL;
@@ -411,7 +410,7 @@ struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void 
 	u->port.ops = &ops;
 	u->port.gone = gone;
 	u->port.owner = owner;
-	u->port.interface = address.interface;
+	u->port.interface = -1;
 	strncpy(u->name, name, sizeof(u->name) - 1);
 	why = open_device(u, &address);
 	if (!why) {
@@ -424,4 +423,19 @@ struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void 
 	log_line(LOG_ERROR, "device %s: %s", name, why);
 	usb_close(&u->port);
 	return NULL;
+}
+
+struct port *port_libusb_open(const char *name, void (*gone)(void *owner), void *owner)
+{
+	struct libusb_address address;
+	char key[64];
+
+	if (!libusb_parse(name, &address)) {
+		log_line(LOG_ERROR,
+			"device %s: expected usb:VVVV/PPPP[:libudev:I:/dev/bus/usb/B/D]", name);
+		return NULL;
+	}
+	snprintf(key, sizeof(key), LIBUSB_PREFIX "%04X/%04X:%d:%d", address.vid, address.pid,
+		address.bus, address.device);
+	return port_shared_open(key, address.interface, name, open_port, gone, owner);
 }

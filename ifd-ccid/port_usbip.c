@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,7 @@
 #include "connect.h"
 #include "deadline.h"
 #include "log.h"
+#include "port_shared.h"
 #include "spec/usb.h"
 #include "usbip_msg.h"
 
@@ -49,6 +51,9 @@ struct usbip {
 	struct usbip_device device;
 	uint8_t device_descriptor[USB_DEVICE_SIZE];
 	uint8_t *configuration;
+
+	pthread_mutex_t configure_lock; /* held while the device is configured */
+	bool configured;
 
 	/* Held while one message is written. Taken before `lock`. */
 	pthread_mutex_t send_lock;
@@ -420,6 +425,7 @@ static void usbip_close(struct port *port)
 		close(u->fd);
 	if (u->wake >= 0)
 		close(u->wake);
+	pthread_mutex_destroy(&u->configure_lock);
 	pthread_mutex_destroy(&u->send_lock);
 	pthread_mutex_destroy(&u->lock);
 	pthread_cond_destroy(&u->received);
@@ -446,10 +452,23 @@ static enum port_status set_configuration(struct usbip *u)
 		NULL, 0, NULL);
 }
 
+/* Once only: to configure again would reset the interfaces that are in use. */
+static enum port_status configure(struct usbip *u)
+{
+	enum port_status status = PORT_OK;
+
+	pthread_mutex_lock(&u->configure_lock);
+	if (!u->configured)
+		status = set_configuration(u);
+	u->configured = status == PORT_OK;
+	pthread_mutex_unlock(&u->configure_lock);
+	return status;
+}
+
 static enum port_status usbip_claim(struct port *port, uint8_t interface, uint8_t alternate)
 {
 	struct usbip *u = of(port);
-	enum port_status status = set_configuration(u);
+	enum port_status status = configure(u);
 
 	if (status == PORT_OK && alternate != 0)
 		status = request(u, USB_DIR_OUT | USB_TYPE_STANDARD | USB_RECIP_INTERFACE,
@@ -582,27 +601,26 @@ static const char *start(struct usbip *u, const struct usbip_address *address)
 	return read_descriptors(u);
 }
 
-struct port *port_usbip_open(const char *name, void (*gone)(void *owner), void *owner)
+/* The device as a whole. */
+static struct port *open_device(const char *name, void (*gone)(void *owner), void *owner)
 {
 	struct usbip_address address;
 	struct usbip *u;
 	const char *why;
 
-	if (!usbip_parse(name, &address)) {
-		log_line(LOG_ERROR,
-			"device %s: expected usbip:HOST:PORT/BUSID or usbip:unix:PATH/BUSID", name);
+	if (!usbip_parse(name, &address))
 		return NULL;
-	}
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return NULL;
 	u->port.ops = &ops;
 	u->port.gone = gone;
 	u->port.owner = owner;
-	u->port.interface = address.interface;
+	u->port.interface = -1;
 	u->fd = -1;
 	u->wake = -1;
 	strncpy(u->name, name, sizeof(u->name) - 1);
+	pthread_mutex_init(&u->configure_lock, NULL);
 	pthread_mutex_init(&u->send_lock, NULL);
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->received, NULL);
@@ -615,4 +633,19 @@ struct port *port_usbip_open(const char *name, void (*gone)(void *owner), void *
 	log_line(LOG_ERROR, "device %s: %s", name, why);
 	usbip_close(&u->port);
 	return NULL;
+}
+
+struct port *port_usbip_open(const char *name, void (*gone)(void *owner), void *owner)
+{
+	struct usbip_address address;
+	char key[sizeof(address) + 16];
+
+	if (!usbip_parse(name, &address)) {
+		log_line(LOG_ERROR,
+			"device %s: expected usbip:HOST:PORT/BUSID or usbip:unix:PATH/BUSID", name);
+		return NULL;
+	}
+	snprintf(key, sizeof(key), USBIP_PREFIX "%s:%s:%s/%s", address.host, address.port,
+		address.path, address.busid);
+	return port_shared_open(key, address.interface, name, open_device, gone, owner);
 }
