@@ -81,7 +81,9 @@ class Program:
         self._changed = threading.Condition()
         self._ended = False
         self.killed = False
-        self.process = subprocess.Popen([str(part) for part in command], stdin=stdin,
+        # However this test ends, its programs end with it.
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)]
+        self.process = subprocess.Popen(command, stdin=stdin,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=pass_fds,
             env={**os.environ, **(env or {})}, cwd=test.tmp)
         self._reader = threading.Thread(target=self._read, daemon=True)
