@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Clients of every age: protocol 4:3 to 4:6, spoken byte by byte."""
 
+import struct
 import unittest
 
 import harness
 import winscard
 from harness import CCID_LIBRARY, NULL_LIBRARY, Pcscd, VReader, reader_entry
-from rawclient import ARRAY_ENTRIES, CANCEL, RawClient
+from rawclient import (ARRAY_ENTRIES, CANCEL, GET_ARRAY, GET_SIZE, READER_STATE_BYTES, WAIT,
+                       RawClient, parse_state)
 
 READER = "Virtual 00 00"
 SELECT_MF = bytes.fromhex("00A4000C023F00")
@@ -102,10 +104,14 @@ class Dialects(harness.CardwireTest):
     def test_no_notification_inside_a_state_reply(self):
         """One that comes after WAIT is held back until a 4:6 client has its array."""
         client = self.client(6)
-        client.send(0x13)
+        client.send(WAIT)
+        client.send(GET_SIZE)
+        size, = struct.unpack("=i", client.receive(4))
         self.vreader.ctl("remove", 0)
         self.watcher.wait_state(self.watched, READER, winscard.STATE_EMPTY)
-        states = client.states()
+        self.assertTrue(client.silent(0.2))
+        client.send(GET_ARRAY)
+        states = [parse_state(client.receive(READER_STATE_BYTES)) for _ in range(size)]
         self.assertEqual(self.state_of(states)["state"] & 0x06, 0x02)
         self.assertEqual(client.notification(), 0)
 
