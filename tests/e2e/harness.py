@@ -394,7 +394,7 @@ class Client:
                 timeout + 5)
             name = winscard.rv_name(rv)
             if name == "SCARD_E_UNKNOWN_READER":
-                self._wait_reader(context, reader, deadline)
+                self.wait_listed(context, reader, timeout=deadline - time.monotonic())
                 continue
             if name != "SCARD_S_SUCCESS":
                 raise WinscardError(f"wait for state {wanted:#x} of {reader}", name, value)
@@ -403,18 +403,20 @@ class Client:
                 return event, atr
             state = event & ~winscard.STATE_CHANGED
 
-    def _wait_reader(self, context, reader, deadline):
-        """Waits until a reader of that name is there, by the notification made for it."""
-        state = 0
+    def wait_listed(self, context, reader, listed=True, timeout=CALL_S):
+        """Waits until the reader is in the list, or out of it, by the notification made for it."""
+        deadline = time.monotonic() + timeout
         while True:
-            rv, value = self.start("status_change", context, 0, [[winscard.PNP, state]]).result()
-            state = value[0][1] & ~winscard.STATE_CHANGED
-            if reader in (self.start("list_readers", context).result()[1] or []):
+            # The counter is asked for before the list: what changes after that ends the wait.
+            [[_, event, _]] = self.start("status_change", context, 0,
+                [[winscard.PNP, 0]]).result()[1]
+            if (reader in self.start("list_readers", context).result()[1]) == listed:
                 return
             left = int((deadline - time.monotonic()) * 1000)
             if left <= 0:
-                raise AssertionError(f"no reader {reader!r}")
-            self.start("status_change", context, left, [[winscard.PNP, state]]).result()
+                raise AssertionError(f"{reader!r} listed: {not listed}")
+            self.start("status_change", context, left,
+                [[winscard.PNP, event & ~winscard.STATE_CHANGED]]).result()
 
 
 class Pending:

@@ -192,10 +192,7 @@ class Server(harness.CardwireTest):
         self.assertIn(client.rv("transmit", handle, "0084000008"),
                       ("SCARD_E_READER_UNAVAILABLE", "SCARD_E_NOT_TRANSACTED",
                        "SCARD_E_INVALID_VALUE", "SCARD_W_REMOVED_CARD"))
-        state = 0
-        while "Virtual 00 00" in client.list_readers(context):
-            [[_, event, _]] = client.status_change(context, 10000, [[winscard.PNP, state]])
-            state = event & ~winscard.STATE_CHANGED
+        client.wait_listed(context, "Virtual 00 00", False)
         good = client.connect(context, "Good 00 00")["handle"]
         # A wait in which nothing happens: the daemon has nothing to do but look for the server.
         before, lines = self.cpu_seconds(daemon.program.pid), len(daemon.program.lines)

@@ -120,8 +120,7 @@ class Dialects(harness.CardwireTest):
         self.assertGreaterEqual(len(client.states()), ARRAY_ENTRIES)
         before = len(client.states())
         self.vreader.ctl("unplug", 0)
-        while READER in self.watcher.list_readers(self.watched):
-            self.watcher.status_change(self.watched, 5000, [[winscard.PNP, 0]])
+        self.watcher.wait_listed(self.watched, READER, False)
         self.assertEqual(len(client.states()), before)
 
     def test_free_slots(self):
@@ -136,8 +135,7 @@ class Dialects(harness.CardwireTest):
         before = client.events()
         self.assertGreater(before, 0)
         self.vreader.ctl("unplug", 0)
-        while READER in self.watcher.list_readers(self.watched):
-            self.watcher.status_change(self.watched, 5000, [[winscard.PNP, 0]])
+        self.watcher.wait_listed(self.watched, READER, False)
         self.assertNotEqual(client.events(), before)
 
     def test_foreign_versions(self):

@@ -26,6 +26,9 @@ class Script:
             word, _, rest = line.partition(" ")
             fields.setdefault(word, rest)
         self.profile = fields["profile"]
+        if ".json" in self.profile:
+            self.profile = path.parent / self.profile
+        self.faulty_start = "start" in fields
         protocol, *self.card = fields["protocol"].split()
         self.protocols = {"t0": [0], "t1": [1], "both": [0, 1]}[protocol]
         self.command = bytes.fromhex(fields["send"])
@@ -34,8 +37,8 @@ class Script:
 
 
 def right_answer(command, answer):
-    """What the card's test commands answer: EC its data, ED a pattern of P1 P2 bytes."""
-    if command[1] == 0xEC:
+    """What the card's test commands answer: EC and EE their data, ED a pattern of P1 P2 bytes."""
+    if command[1] in (0xEC, 0xEE):
         data = command[5 : 5 + command[4]] if len(command) > 5 else b""
     else:
         data = bytes((i ^ i >> 8) & 0xFF for i in range(command[2] << 8 | command[3]))
@@ -90,16 +93,20 @@ class DriverFaults(harness.CardwireTest):
         return result[0]
 
     def run_script(self, script, protocol):
+        extra = [part for option in script.card for part in ("--card-option", option)]
+        if script.faulty_start:
+            extra += ["--faults", script.path]
         vreader = harness.VReader(self, name=f"{script.name}{protocol}", profile=script.profile,
-            protocol=f"t{protocol}", extra=[part for option in script.card
-                for part in ("--card-option", option)])
+            protocol=f"t{protocol}", extra=extra)
+        start = time.monotonic()
         slot = ifdh.Slot(self.handler, 0, vreader.device())
-        self.assertEqual(slot.opened, 0)
-        try:
+        if not script.faulty_start:
+            self.assertEqual(slot.opened, 0)
             vreader.ctl("faults", 0, script.path)
             start = time.monotonic()
+        try:
             act = self.cancelled if script.outcome == "cancel" else self.attempt
-            ok = act(slot, script, protocol)
+            ok = slot.opened == 0 and act(slot, script, protocol)
             took = time.monotonic() - start
             self.assertLess(took, script.within)
             if script.outcome == "ok":
@@ -115,6 +122,9 @@ class DriverFaults(harness.CardwireTest):
                 self.assertEqual(slot.opened, 0)
             else:
                 vreader.ctl("faults", 0, "none")
+                if slot.opened != 0:
+                    slot = ifdh.Slot(self.handler, 0, vreader.device())
+                    self.assertEqual(slot.opened, 0)
                 vreader.ctl("remove", 0)
                 slot.presence()
                 vreader.ctl("insert", 0)
