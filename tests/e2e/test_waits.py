@@ -25,7 +25,9 @@ class Waiting(harness.CardwireTest):
                             + reader_entry("Slow", "null:delay=1000", NULL_LIBRARY))
         self.client = Client(self, self.daemon, self.library)
         self.context = self.client.establish()
-        self.client.wait_state(self.context, READER, winscard.STATE_PRESENT)
+        for reader in (READER, "Slow 01 00"):
+            self.client.wait_state(self.context, reader, winscard.STATE_PRESENT)
+        self.readers = self.client.list_readers(self.context)
 
     def state(self):
         [[_, event, _]] = self.client.status_change(self.context, 0, [[READER, 0]])
@@ -51,21 +53,54 @@ class WaitingBoth:
         self.client.cancel(self.context)
         self.assertEqual(waiting.rv(), "SCARD_E_TIMEOUT")
 
-    def test_fork(self):
+    def test_fork_of_an_idle_child(self):
         handle = self.client.connect(self.context, READER)["handle"]
-        if self.library == "ours":
-            *codes, fresh = self.client.fork_child(self.context, handle, COMMAND)
-            self.assertEqual(codes, ["SCARD_E_INVALID_HANDLE"] * len(codes))
-            self.assertEqual(fresh, "SCARD_S_SUCCESS")
-        self.assertEqual(self.client.transmit(handle, COMMAND), "9000")
+        self.assertEqual(self.client.fork_idle_child(self.context, handle, COMMAND), "9000")
         self.assertEqual(self.client.rv("is_valid", self.context), "SCARD_S_SUCCESS")
+        self.assertEqual(self.client.list_readers(self.context), self.readers)
+
+    def test_threads_on_one_context(self):
+        """32 threads, each with a handle, and listings among them."""
+        handles = [self.client.connect(self.context, READER)["handle"] for _ in range(32)]
+        running = [self.client.start("transmits", handle, 100, COMMAND) for handle in handles]
+        for _ in range(20):
+            self.assertEqual(self.client.list_readers(self.context), self.readers)
+        for pending in running:
+            self.assertEqual(pending.value(100), 100)
 
 
 class WaitingDebian(WaitingBoth, Waiting):
     library = "debian"
 
+    def test_cancel_storm(self):
+        # One cancel that is left over meets the next wait or none.
+        count = CANCELS // 20
+        self.assertEqual(self.client.cancel_storm(self.context, READER, count, True, timeout=250),
+                         count)
+
+    def test_restart(self):
+        """The stock library's contexts end with the daemon, at once; new ones work."""
+        for _ in range(RESTARTS // 5):
+            waiting = self.start_wait()
+            self.daemon.stop()
+            # The last is what that library makes of a request that nobody read.
+            self.assertIn(waiting.rv(), ("SCARD_F_COMM_ERROR", "SCARD_E_NO_SERVICE",
+                                         "SCARD_E_SERVICE_STOPPED", "SCARD_W_SECURITY_VIOLATION"))
+            self.daemon.start()
+            self.context = self.client.establish()
+            self.client.wait_state(self.context, READER, winscard.STATE_PRESENT)
+
 
 class WaitingOurs(WaitingBoth, Waiting):
+    def test_fork(self):
+        """A child has none of its parent's handles, and can have its own."""
+        handle = self.client.connect(self.context, READER)["handle"]
+        *codes, fresh = self.client.fork_child(self.context, handle, COMMAND)
+        self.assertEqual(codes, ["SCARD_E_INVALID_HANDLE"] * len(codes))
+        self.assertEqual(fresh, "SCARD_S_SUCCESS")
+        self.assertEqual(self.client.transmit(handle, COMMAND), "9000")
+        self.assertEqual(self.client.rv("is_valid", self.context), "SCARD_S_SUCCESS")
+
     def test_cancel_storm(self):
         self.assertEqual(self.client.cancel_storm(self.context, READER, CANCELS, timeout=250),
                          CANCELS)
@@ -98,8 +133,8 @@ class WaitingOurs(WaitingBoth, Waiting):
         self.assertFalse(running.done())
         self.assertEqual(running.rv(), "SCARD_S_SUCCESS")
 
-    def test_threads_on_one_context(self):
-        """32 threads, each with a handle, some waits and listings among them."""
+    def test_transactions_of_threads_on_one_context(self):
+        """32 threads, each with a handle, beside a wait and listings."""
         waiting = self.start_wait()
         handles = [self.client.connect(self.context, READER)["handle"] for _ in range(32)]
         running = [self.client.start("transactions", handle, 30, COMMAND) for handle in handles]

@@ -47,22 +47,27 @@ class Scenarios:
             done += 1
         return 0, [longest, done]
 
-    def cancel_storm(self, context, reader, count):
+    def cancel_storm(self, context, reader, count, insist=False):
         """count waits of this thread, each ended by a cancel of another: how many were ended by
-        it. A cancel counts even if it comes just before the wait."""
+        it. Our library's cancels count even if they come just before the wait; where they don't,
+        the other thread insists, which may leave a cancel over for no wait at all."""
         _, [[_, event, _]] = self.api.status_change(context, 0, [[reader, 0]])
         current = event & ~winscard.STATE_CHANGED
-        turn, done = threading.Semaphore(0), threading.Event()
+        turn, done, ended = threading.Semaphore(0), threading.Event(), threading.Event()
 
         def canceller():
             while turn.acquire() and not done.is_set():
                 self.api.cancel(context)
+                while insist and not ended.is_set():
+                    self.api.cancel(context)
         thread = threading.Thread(target=canceller)
         thread.start()
         cancelled = 0
         for _ in range(count):
+            ended.clear()
             turn.release()
             rv, _ = self.api.status_change(context, 10000, [[reader, current]])
+            ended.set()
             if winscard.rv_name(rv) != "SCARD_E_CANCELLED":
                 break
             cancelled += 1
@@ -70,6 +75,22 @@ class Scenarios:
         turn.release()
         thread.join()
         return rv if cancelled < count else 0, cancelled
+
+    def fork_idle_child(self, context, handle, command):
+        """Whether the parent's handle works after a child that did nothing is gone."""
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return self.api.transmit(handle, command)
+
+    def transmits(self, handle, count, command):
+        """count exchanges and looks at the status, one after the other: how many were done."""
+        for done in range(count):
+            for rv, _ in (self.api.transmit(handle, command), self.api.status(handle)):
+                if rv != 0:
+                    return rv, done
+        return 0, count
 
     def fork_child(self, context, handle, command):
         """What a child sees of its parent's handles, and whether the parent's still work after
