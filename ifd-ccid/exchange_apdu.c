@@ -24,6 +24,14 @@ static bool was_cut(const struct slot *slot, const struct ccid_answer *answer)
 	return answer->len == max && sw >> 12 != 6 && sw >> 12 != 9;
 }
 
+/* Whether a response is none: an answer of no byte, which no card gives. */
+static bool is_nothing(const struct slot *slot, size_t len)
+{
+	if (len == 0)
+		log_line(LOG_ERROR, "device %s: a response of no byte", device_name(slot->device));
+	return len == 0;
+}
+
 enum ccid_result exchange_copy(
 	struct slot *slot, const struct ccid_answer *answer, uint8_t *response, size_t *rsp_len)
 {
@@ -61,6 +69,8 @@ enum ccid_result exchange_short_apdu(struct slot *slot, unsigned protocol, const
 		return ccid_why_refused(slot, "XfrBlock", &answer);
 	if (result != CCID_OK)
 		return result;
+	if (is_nothing(slot, answer.len))
+		return CCID_GARBLED;
 	return exchange_copy(slot, &answer, response, rsp_len);
 }
 
@@ -131,6 +141,8 @@ enum ccid_result exchange_extended_apdu(struct slot *slot, unsigned protocol,
 		result = ccid_xfr_block(
 			slot, NULL, 0, 0, CCID_CHAIN_EMPTY, slot_ceiling_ms(), &answer);
 	}
+	if (is_nothing(slot, total))
+		return CCID_GARBLED;
 	*rsp_len = total;
 	return total <= room ? CCID_OK : CCID_OVERRUN;
 }

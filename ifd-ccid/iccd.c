@@ -97,7 +97,7 @@ static enum ccid_result status_a(struct io *io, uint8_t *status)
 	}
 }
 
-/* Reads at most LEN bytes behind what *ANSWER holds. */
+/* Reads LEN bytes behind what *ANSWER holds: at T=0 both sides know how many there are. */
 static enum ccid_result read_a(struct io *io, size_t len, struct ccid_answer *answer)
 {
 	size_t actual;
@@ -105,7 +105,7 @@ static enum ccid_result read_a(struct io *io, size_t len, struct ccid_answer *an
 		io, ICCD_REQ_DATA_BLOCK, true, 0, io->answer_bytes + answer->len, len, &actual);
 
 	answer->len += actual;
-	return result;
+	return result == CCID_OK && actual != len ? CCID_GARBLED : result;
 }
 
 /*

@@ -3,6 +3,7 @@
 #include <ifdhandler.h>
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,17 @@ EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
 	return lun_open(Lun, DeviceName);
 }
 
+/* Serial ports by number: /dev/pcsc/N, or the I/O addresses of the first four of a PC. */
 EXPORT RESPONSECODE IFDHCreateChannel(DWORD Lun, DWORD Channel)
 {
-	log_line(LOG_ERROR, "Lun %lX: channel %lX: this driver needs a DEVICENAME", Lun, Channel);
-	return IFD_NO_SUCH_DEVICE;
+	static const DWORD addresses[] = { 0x0103F8, 0x0102F8, 0x0103E8, 0x0102E8 };
+	char name[64];
+
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+		if (Channel == addresses[i])
+			Channel = i + 1;
+	snprintf(name, sizeof(name), "/dev/pcsc/%lu", Channel);
+	return IFDHCreateChannelByName(Lun, name);
 }
 
 EXPORT RESPONSECODE IFDHCloseChannel(DWORD Lun)

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "options.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bundle_file.h"
 #include "log.h"
 
 enum {
-	MAX_PLIST = 1 << 20,
 	DEFAULT_CEILING_S = 60,
 	DEFAULT_TOTAL_S = 15 * 60,
 	MAX_SECONDS = 24 * 60 * 60,
@@ -57,37 +56,10 @@ static int64_t seconds(const char *text, const char *key, unsigned long fallback
 	return (int64_t)value * 1000;
 }
 
-/* The bundle's Info.plist, ended by a zero; NULL: none. */
-static char *read_plist(void)
-{
-	char path[4096];
-	char *slash;
-	char *text;
-	Dl_info self;
-	FILE *file;
-	size_t len;
-
-	if (dladdr(&options, &self) == 0 || !self.dli_fname ||
-		strlen(self.dli_fname) + sizeof("/../Info.plist") > sizeof(path))
-		return NULL;
-	strcpy(path, self.dli_fname);
-	slash = strrchr(path, '/');
-	strcpy(slash ? slash : path, slash ? "/../Info.plist" : "../Info.plist");
-	file = fopen(path, "re");
-	if (!file)
-		return NULL;
-	text = malloc(MAX_PLIST + 1);
-	len = text ? fread(text, 1, MAX_PLIST, file) : 0;
-	if (text)
-		text[len] = '\0';
-	fclose(file);
-	return text;
-}
-
 static void load(void)
 {
 	const char *kinds = getenv("LIBCCID_ifdLogLevel");
-	char *text = read_plist();
+	char *text = bundle_read("Info.plist");
 
 	if (text) {
 		log_set_kinds((unsigned)options_number(text, "ifdLogLevel", LOG_ERROR | LOG_INFO));

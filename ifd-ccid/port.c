@@ -8,6 +8,7 @@
 #include "deadline.h"
 #include "log.h"
 #include "port_libusb.h"
+#include "port_serial.h"
 #include "port_usbip.h"
 #include "spec/usb.h"
 
@@ -17,6 +18,7 @@ static const struct {
 } kinds[] = {
 	{ USBIP_PREFIX, port_usbip_open },
 	{ LIBUSB_PREFIX, port_libusb_open },
+	{ SERIAL_PREFIX, port_serial_open },
 };
 
 struct port *port_open(const char *name, void (*gone)(void *owner), void *owner)
@@ -24,7 +26,10 @@ struct port *port_open(const char *name, void (*gone)(void *owner), void *owner)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strncmp(name, kinds[i].prefix, strlen(kinds[i].prefix)) == 0)
 			return kinds[i].open(name, gone, owner);
-	log_line(LOG_ERROR, "device %s: this driver knows \"usbip:\" and \"usb:\" devices", name);
+	log_line(LOG_ERROR,
+		"device %s: this driver knows \"usbip:\" and \"usb:\" devices and serial ports "
+		"(\"/dev/…\")",
+		name);
 	return NULL;
 }
 

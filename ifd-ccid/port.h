@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The contract between the driver and the ways to reach a USB device: port_usbip.c, port_libusb.c.
+ * The contract between the driver and the ways to reach a USB device: port_usbip.c, port_libusb.c;
+ * and port_serial.c, whose readers are made to look like USB devices.
  *
  * A `struct port` is one open interface of one device. Transfers are asynchronous; each port has (or
  * shares) one event thread, which calls `done` of the transfers that end.
@@ -73,7 +74,8 @@ struct port {
 };
 
 /*
- * Opens the device a device string names: "usbip:…" or "usb:…" (see port_usbip.h, port_libusb.h).
+ * Opens the device a device string names: "usbip:…", "usb:…" or "/…" (see port_usbip.h,
+ * port_libusb.h, port_serial.h).
  * NULL after one error line naming the cause; takes at most PORT_OPEN_MS and the time of the first
  * descriptor requests.
  *

@@ -8,3 +8,6 @@ cardwire_unit_test(ccid_presence ccid_core)
 cardwire_unit_test(ccid_pure ccid_core)
 cardwire_unit_test(ccid_device ccid_core)
 target_sources(test_ccid_device PRIVATE ccid_peer.c)
+cardwire_unit_test(ccid_serial ccid_core)
+target_compile_definitions(test_ccid_serial PRIVATE
+	SERIAL_READERS="${PROJECT_SOURCE_DIR}/readers.d/serial.readers")

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bundle_file.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	MAX_TEXT = 1 << 20,
+};
+
+/* An object of ours, so that the dynamic linker can tell which file we are in. */
+static const char self_mark;
+
+char *bundle_read(const char *name)
+{
+	char path[4096];
+	Dl_info self;
+	const char *slash;
+	char *text;
+	FILE *file;
+	size_t len;
+	int n;
+
+	if (dladdr(&self_mark, &self) == 0 || !self.dli_fname)
+		return NULL;
+	slash = strrchr(self.dli_fname, '/');
+	len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
+	n = snprintf(path, sizeof(path), "%.*s../%s", (int)len, self.dli_fname, name);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return NULL;
+	file = fopen(path, "re");
+	if (!file)
+		return NULL;
+	text = malloc(MAX_TEXT + 1);
+	if (text) {
+		len = fread(text, 1, MAX_TEXT, file);
+		text[len] = '\0';
+	}
+	fclose(file);
+	return text;
+}
