@@ -7,10 +7,14 @@
 #include <string.h>
 
 #include "spec/ccid.h"
+#include "spec/usb.h"
 #include "vreader/bytes.h"
 
 enum {
 	ANY_MESSAGE = 0,
+	/* Control requests are numbered beyond the bMessageTypes: one of these and bRequest. */
+	CONTROL_STANDARD = 0x100,
+	CONTROL_CLASS = 0x200,
 	WORDS_MAX = 8,
 	EXTENSIONS_MAX = 1000,
 	COPIES_MAX = 100,
@@ -22,8 +26,8 @@ typedef void (*apply_handler)(const struct rule *rule, struct fault_outcome *out
 
 struct rule {
 	struct rule *next;
-	uint8_t command; /* or ANY_MESSAGE */
-	uint32_t from;   /* counted from 1 */
+	uint32_t command; /* as fault_apply() has it, or ANY_MESSAGE */
+	uint32_t from;    /* counted from 1 */
 	uint32_t to;
 	uint32_t seen;
 	apply_handler apply;
@@ -178,32 +182,33 @@ static const struct action {
 	enum shape shape;
 	uint32_t max; /* of the first number */
 	apply_handler apply;
+	bool control; /* also for answers on the control pipe */
 } actions[] = {
-	{ "drop", NOTHING, 0, do_drop },
-	{ "delay", NUMBER, DELAY_MAX_MS, do_delay },
-	{ "truncate", NUMBER, UINT32_MAX, do_truncate },
-	{ "oversize", NUMBER, FAULT_BYTES_MAX, do_oversize },
-	{ "repeat", NUMBER, COPIES_MAX, do_repeat },
-	{ "set", TWO_NUMBERS, UINT32_MAX, do_set },
-	{ "xor", TWO_NUMBERS, UINT32_MAX, do_xor },
-	{ "type", NUMBER, 255, do_type },
-	{ "slot", NUMBER, 255, do_slot },
-	{ "seq", NUMBER, 255, do_seq },
-	{ "length", NUMBER, UINT32_MAX, do_length },
-	{ "replace", HEX, 0, do_replace },
-	{ "data", HEX, 0, do_data },
-	{ "before", HEX, 0, do_before },
-	{ "extend", COUNT_AND_NUMBER, EXTENSIONS_MAX, do_extend },
-	{ "split", NUMBER, UINT32_MAX, do_split },
-	{ "nozlp", NOTHING, 0, do_nozlp },
-	{ "stall", NOTHING, 0, do_stall },
-	{ "stall-out", NOTHING, 0, do_stall_out },
-	{ "disappear", NOTHING, 0, do_disappear },
+	{ "drop", NOTHING, 0, do_drop, true },
+	{ "delay", NUMBER, DELAY_MAX_MS, do_delay, true },
+	{ "truncate", NUMBER, UINT32_MAX, do_truncate, true },
+	{ "oversize", NUMBER, FAULT_BYTES_MAX, do_oversize, true },
+	{ "repeat", NUMBER, COPIES_MAX, do_repeat, false },
+	{ "set", TWO_NUMBERS, UINT32_MAX, do_set, true },
+	{ "xor", TWO_NUMBERS, UINT32_MAX, do_xor, true },
+	{ "type", NUMBER, 255, do_type, false },
+	{ "slot", NUMBER, 255, do_slot, false },
+	{ "seq", NUMBER, 255, do_seq, false },
+	{ "length", NUMBER, UINT32_MAX, do_length, false },
+	{ "replace", HEX, 0, do_replace, true },
+	{ "data", HEX, 0, do_data, false },
+	{ "before", HEX, 0, do_before, false },
+	{ "extend", COUNT_AND_NUMBER, EXTENSIONS_MAX, do_extend, false },
+	{ "split", NUMBER, UINT32_MAX, do_split, false },
+	{ "nozlp", NOTHING, 0, do_nozlp, false },
+	{ "stall", NOTHING, 0, do_stall, true },
+	{ "stall-out", NOTHING, 0, do_stall_out, false },
+	{ "disappear", NOTHING, 0, do_disappear, true },
 };
 
 static const struct {
 	const char *name;
-	uint8_t command;
+	uint32_t command;
 } messages[] = {
 	{ "any", ANY_MESSAGE },
 	{ "SetParameters", PC_to_RDR_SetParameters },
@@ -221,10 +226,23 @@ static const struct {
 	{ "Abort", PC_to_RDR_Abort },
 	{ "SetDataRateAndClockFrequency", PC_to_RDR_SetDataRateAndClockFrequency },
 	{ "NotifySlotChange", RDR_to_PC_NotifySlotChange },
+	{ "control.GetDescriptor", CONTROL_STANDARD | USB_REQ_GET_DESCRIPTOR },
+	{ "control.SetConfiguration", CONTROL_STANDARD | USB_REQ_SET_CONFIGURATION },
+	{ "control.ClearFeature", CONTROL_STANDARD | USB_REQ_CLEAR_FEATURE },
+	{ "control.Abort", CONTROL_CLASS | CCID_REQ_ABORT },
+	{ "control.GetClockFrequencies", CONTROL_CLASS | CCID_REQ_GET_CLOCK_FREQUENCIES },
+	{ "control.GetDataRates", CONTROL_CLASS | CCID_REQ_GET_DATA_RATES },
+	{ "control.IccPowerOn", CONTROL_CLASS | ICCD_REQ_ICC_POWER_ON },
+	{ "control.IccPowerOff", CONTROL_CLASS | ICCD_REQ_ICC_POWER_OFF },
+	{ "control.XfrBlock", CONTROL_CLASS | ICCD_REQ_XFR_BLOCK },
+	{ "control.DataBlock", CONTROL_CLASS | ICCD_REQ_DATA_BLOCK },
+	{ "control.SlotStatus", CONTROL_CLASS | ICCD_REQ_SLOT_STATUS_B },
+	{ "control.IccStatus", CONTROL_CLASS | ICCD_REQ_GET_ICC_STATUS_A },
 };
 
 /* Lines for whoever runs the script. */
-static const char *const foreign_words[] = { "profile", "protocol", "title", "send", "expect" };
+static const char *const foreign_words[] = { "profile", "protocol", "title", "send", "expect",
+	"start" };
 
 static bool parse_number(const char *text, uint32_t max, uint32_t *value)
 {
@@ -319,6 +337,8 @@ static const char *parse_rule(char **words, size_t count, struct rule *r)
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
 		if (strcmp(actions[i].name, words[2]) != 0)
 			continue;
+		if (r->command >= CONTROL_STANDARD && !actions[i].control)
+			return "that action is not for the control pipe";
 		r->apply = actions[i].apply;
 		return parse_args(&actions[i], words + 3, count - 3, r) ? NULL : "wrong arguments";
 	}
@@ -412,7 +432,14 @@ void fault_free(struct fault_script *script)
 	free(script);
 }
 
-void fault_apply(struct fault_script *script, uint8_t command, uint8_t *msg, size_t len,
+uint32_t fault_control(const uint8_t setup[8])
+{
+	bool class = (setup[USB_SETUP_bmRequestType] & USB_TYPE_MASK) == USB_TYPE_CLASS;
+
+	return (class ? CONTROL_CLASS : CONTROL_STANDARD) | setup[USB_SETUP_bRequest];
+}
+
+void fault_apply(struct fault_script *script, uint32_t command, uint8_t *msg, size_t len,
 	struct fault_outcome *out)
 {
 	size_t room = len + FAULT_BYTES_MAX;
@@ -421,9 +448,10 @@ void fault_apply(struct fault_script *script, uint8_t command, uint8_t *msg, siz
 	out->msg = msg;
 	out->len = len;
 	for (struct rule *r = script->rules; r; r = r->next) {
-		bool notify = command == RDR_to_PC_NotifySlotChange;
+		/* "any" is the answer to any message of the bulk pipe. */
+		bool other = command == RDR_to_PC_NotifySlotChange || command >= CONTROL_STANDARD;
 
-		if (r->command != command && (r->command != ANY_MESSAGE || notify))
+		if (r->command != command && (r->command != ANY_MESSAGE || other))
 			continue;
 		if (r->seen < UINT32_MAX)
 			r->seen++;

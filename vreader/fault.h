@@ -41,10 +41,13 @@ struct fault_outcome {
 struct fault_script *fault_load(const char *path, char *why, size_t why_size);
 void fault_free(struct fault_script *script);
 
-/* Starts a message that answers command (bMessageType of the host's message, or that of the
- * notification), and applies all rules that mean it. msg holds len bytes and has room for
- * FAULT_BYTES_MAX more. */
-void fault_apply(struct fault_script *script, uint8_t command, uint8_t *msg, size_t len,
+/* What the answer to a control request is called in fault_apply(). */
+uint32_t fault_control(const uint8_t setup[8]);
+
+/* Starts a message that answers command (bMessageType of the host's message, that of the
+ * notification, or fault_control()), and applies all rules that mean it. msg holds len bytes and
+ * has room for FAULT_BYTES_MAX more. */
+void fault_apply(struct fault_script *script, uint32_t command, uint8_t *msg, size_t len,
 	struct fault_outcome *out);
 
 #endif

@@ -24,7 +24,7 @@ struct request {
 	const uint8_t *setup;
 	const uint8_t *data; /* data stage of an OUT request */
 	size_t len;
-	uint8_t answer[CONTROL_MAX];
+	uint8_t answer[CONTROL_MAX + FAULT_BYTES_MAX];
 	int64_t now;
 };
 
@@ -146,8 +146,8 @@ static int class_request(struct usb_device *dev, struct request *r)
 
 	if (i < 0)
 		return -1;
-	return ccid_control(dev->functions[i].ccid, r->setup, r->data, r->len, r->answer,
-		sizeof(r->answer), r->now);
+	return ccid_control(
+		dev->functions[i].ccid, r->setup, r->data, r->len, r->answer, CONTROL_MAX, r->now);
 }
 
 static int port_feature(struct usb_device *dev, struct request *r)
@@ -193,33 +193,65 @@ static int run_request(struct usb_device *dev, struct request *r)
 	return -1;
 }
 
-void usb_control(struct usb_device *dev, struct usb_urb *urb, int64_t now)
+/* Runs the request; the URB has its result, to be handed back at control_due. */
+static void run(struct usb_device *dev, struct usb_urb *urb)
 {
 	struct request r;
 	size_t want = get_le16(urb->setup + USB_SETUP_wLength);
 	int n;
 
+	if (want > urb->length)
+		want = urb->length;
 	r.type = urb->setup[USB_SETUP_bmRequestType];
 	r.setup = urb->setup;
-	r.now = now;
+	r.now = dev->now;
 	r.data = urb->data;
-	r.len = urb->length < want ? urb->length : want;
+	r.len = want;
 	r.value = get_le16(urb->setup + USB_SETUP_wValue);
 	r.index = get_le16(urb->setup + USB_SETUP_wIndex);
 	dev->stats.control++;
+	dev->control_due = dev->now;
 	n = run_request(dev, &r);
-	if (n < 0) {
-		usb_finish(dev, urb, USBIP_STATUS_EPIPE);
+	if (n < 0)
+		n = USBIP_STATUS_EPIPE;
+	else if ((size_t)n > want)
+		n = (int)want;
+	if (n >= 0 && dev->faults)
+		n = usb_faulty_control(dev, urb->setup, r.answer, (size_t)n, want);
+	urb->status = n < 0 ? n : USBIP_STATUS_OK;
+	if (n < 0)
 		return;
-	}
 	if (!(r.type & USB_DIR_IN)) {
 		urb->actual = urb->length;
-		usb_finish(dev, urb, USBIP_STATUS_OK);
 		return;
 	}
-	if (want > urb->length)
-		want = urb->length;
-	urb->actual = (size_t)n < want ? (size_t)n : want;
+	urb->actual = (size_t)n;
 	memcpy(urb->data, r.answer, urb->actual);
-	usb_finish(dev, urb, USBIP_STATUS_OK);
+}
+
+void usb_control_pump(struct usb_device *dev)
+{
+	while (dev->controls) {
+		struct usb_urb *urb = dev->controls;
+
+		if (!dev->control_done)
+			run(dev, urb);
+		dev->control_done = true;
+		if (dev->control_due > dev->now)
+			return;
+		dev->controls = urb->next;
+		dev->control_done = false;
+		urb->next = NULL;
+		usb_finish(dev, urb, urb->status);
+	}
+}
+
+void usb_control_submit(struct usb_device *dev, struct usb_urb *urb)
+{
+	struct usb_urb **tail;
+
+	for (tail = &dev->controls; *tail; tail = &(*tail)->next)
+		;
+	*tail = urb;
+	usb_control_pump(dev);
 }

@@ -116,6 +116,13 @@ void usb_device_detach(struct usb_device *dev)
 {
 	dev->complete = NULL;
 	dev->gone = false;
+	while (dev->controls) {
+		struct usb_urb *urb = dev->controls;
+
+		dev->controls = urb->next;
+		free(urb);
+	}
+	dev->control_done = false;
 	for (size_t i = 0; i < dev->endpoint_count; i++)
 		while (dev->endpoints[i].urbs)
 			free(endpoint_pop(&dev->endpoints[i]));
@@ -139,7 +146,7 @@ void usb_device_submit(struct usb_device *dev, struct usb_urb *urb, int64_t now)
 	urb->next = NULL;
 	urb->actual = 0;
 	if (!(urb->ep & USB_ENDPOINT_NUMBER_MASK)) {
-		usb_control(dev, urb, now);
+		usb_control_submit(dev, urb);
 		return;
 	}
 	ep = dev->configuration ? endpoint_find(dev, urb->ep) : NULL;
@@ -153,19 +160,31 @@ void usb_device_submit(struct usb_device *dev, struct usb_urb *urb, int64_t now)
 	endpoint_pump_interface(dev, ep->interface, now);
 }
 
-struct usb_urb *usb_device_unlink(struct usb_device *dev, uint32_t seqnum)
+static struct usb_urb *take(struct usb_urb **list, uint32_t seqnum)
 {
-	for (size_t i = 0; i < dev->endpoint_count; i++) {
-		for (struct usb_urb **p = &dev->endpoints[i].urbs; *p; p = &(*p)->next) {
-			struct usb_urb *urb = *p;
+	for (struct usb_urb **p = list; *p; p = &(*p)->next) {
+		struct usb_urb *urb = *p;
 
-			if (urb->seqnum != seqnum)
-				continue;
-			*p = urb->next;
-			return urb;
-		}
+		if (urb->seqnum != seqnum)
+			continue;
+		*p = urb->next;
+		return urb;
 	}
 	return NULL;
+}
+
+struct usb_urb *usb_device_unlink(struct usb_device *dev, uint32_t seqnum)
+{
+	struct usb_urb *oldest = dev->controls, *urb = take(&dev->controls, seqnum);
+
+	if (urb && urb == oldest) {
+		/* What waited behind it runs with usb_device_run(), at once. */
+		dev->control_done = false;
+		dev->control_due = 0;
+	}
+	for (size_t i = 0; !urb && i < dev->endpoint_count; i++)
+		urb = take(&dev->endpoints[i].urbs, seqnum);
+	return urb;
 }
 
 void usb_device_set_faults(struct usb_device *dev, struct fault_script *script)
@@ -182,6 +201,7 @@ bool usb_device_gone(const struct usb_device *dev)
 void usb_device_run(struct usb_device *dev, int64_t now)
 {
 	dev->now = now;
+	usb_control_pump(dev);
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
 		ccid_run(dev->functions[i].ccid, now);
 		endpoint_pump_interface(dev, i, now);
@@ -190,7 +210,7 @@ void usb_device_run(struct usb_device *dev, int64_t now)
 
 int64_t usb_device_deadline(const struct usb_device *dev)
 {
-	int64_t due = CCID_NO_DEADLINE;
+	int64_t due = dev->controls ? dev->control_due : CCID_NO_DEADLINE;
 
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
 		const struct function *f = &dev->functions[i];

@@ -11,6 +11,8 @@
 enum {
 	/* Answers a reader holds back before it takes no more commands (it NAKs). */
 	ANSWERS_MAX = 16,
+	/* Two bits a slot behind the message type (CCID 1.1 §6.3.1): more than one packet. */
+	NOTIFICATION_MAX = 1 + CCID_SLOTS_MAX / CCID_NOTIFY_SLOTS_PER_BYTE,
 };
 
 struct endpoint *endpoint_find(struct usb_device *dev, uint8_t address)
@@ -143,8 +145,8 @@ static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
 	struct ccid_device *ccid = dev->functions[ep->interface].ccid;
 
 	while (ep->urbs) {
-		uint8_t packet[PROFILE_INTERRUPT_PACKET + FAULT_BYTES_MAX];
-		size_t n = ccid_interrupt_in(ccid, packet, PROFILE_INTERRUPT_PACKET);
+		uint8_t packet[NOTIFICATION_MAX + FAULT_BYTES_MAX];
+		size_t n = ccid_interrupt_in(ccid, packet, NOTIFICATION_MAX);
 		struct usb_urb *urb;
 
 		if (n && dev->faults)

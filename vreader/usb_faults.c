@@ -71,3 +71,17 @@ void usb_faulty_bulk_in(struct function *f, uint8_t command, uint8_t *msg, size_
 		queue_outcome(f->bulk_in, &out, due);
 	}
 }
+
+int usb_faulty_control(
+	struct usb_device *dev, const uint8_t *setup, uint8_t *answer, size_t len, size_t want)
+{
+	struct fault_outcome out;
+
+	fault_apply(dev->faults, fault_control(setup), answer, len, &out);
+	dev->gone |= out.disappear;
+	dev->control_due =
+		out.drop || out.disappear ? CCID_NO_DEADLINE : dev->now + out.delay_ms * MS;
+	if (out.stall)
+		return USBIP_STATUS_EPIPE;
+	return out.len > want ? USBIP_STATUS_EOVERFLOW : (int)out.len;
+}

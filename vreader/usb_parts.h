@@ -55,7 +55,10 @@ struct usb_device {
 	int64_t now;                 /* of the call being served, ns */
 	struct fault_script *faults; /* NULL: none */
 	bool gone;
-	usb_complete complete; /* NULL: no host */
+	struct usb_urb *controls; /* of the control pipe, oldest first; it runs one at a time */
+	bool control_done;        /* the oldest has run and waits for control_due */
+	int64_t control_due;      /* ns; CCID_NO_DEADLINE: a script swallowed the answer */
+	usb_complete complete;    /* NULL: no host */
 	void *complete_ctx;
 	struct usb_stats stats;
 };
@@ -66,7 +69,9 @@ void usb_finish(struct usb_device *dev, struct usb_urb *urb, int32_t status);
 void usb_reset_functions(struct usb_device *dev);
 
 /* A URB of the control pipe: runs its request and hands it back (USB 2.0 §9.3, §9.4). */
-void usb_control(struct usb_device *dev, struct usb_urb *urb, int64_t now);
+void usb_control_submit(struct usb_device *dev, struct usb_urb *urb);
+/* Hands back what is due, and runs what waited behind it. */
+void usb_control_pump(struct usb_device *dev);
 
 /* NULL: there is none of that address. */
 struct endpoint *endpoint_find(struct usb_device *dev, uint8_t address);
@@ -92,5 +97,9 @@ void endpoint_host_notify(void *ctx);
 void usb_faulty_bulk_in(struct function *f, uint8_t command, uint8_t *msg, size_t len);
 /* Changes a notification in place; its new length, 0: nothing is sent. */
 size_t usb_faulty_notification(struct usb_device *dev, uint8_t *packet, size_t len);
+/* Changes the answer to a control request in place: len bytes of at most want, with room for
+ * FAULT_BYTES_MAX more; sets control_due. Returns its new length, or a negative USBIP_STATUS_. */
+int usb_faulty_control(
+	struct usb_device *dev, const uint8_t *setup, uint8_t *answer, size_t len, size_t want);
 
 #endif

@@ -115,13 +115,11 @@ static struct usb_urb *take(struct host *h, uint32_t seqnum)
 	return NULL;
 }
 
-/* Control request; the length of the answer in out, or the negative status. */
-static int control(struct host *h, uint8_t type, uint8_t request, uint16_t value, uint16_t index,
-	uint8_t *out, uint16_t len)
+static uint32_t submit_control(
+	struct host *h, uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint16_t len)
 {
 	struct usb_urb *urb = new_urb(h, type & USB_DIR_IN, NULL, len);
 	uint32_t seqnum = urb->seqnum;
-	int result;
 
 	urb->setup[0] = type;
 	urb->setup[1] = request;
@@ -129,7 +127,16 @@ static int control(struct host *h, uint8_t type, uint8_t request, uint16_t value
 	put_le16(urb->setup + 4, index);
 	put_le16(urb->setup + 6, len);
 	usb_device_submit(h->dev, urb, h->now);
-	urb = take(h, seqnum);
+	return seqnum;
+}
+
+/* Control request; the length of the answer in out, or the negative status. */
+static int control(struct host *h, uint8_t type, uint8_t request, uint16_t value, uint16_t index,
+	uint8_t *out, uint16_t len)
+{
+	struct usb_urb *urb = take(h, submit_control(h, type, request, value, index, len));
+	int result;
+
 	ck_assert_ptr_nonnull(urb);
 	result = urb->status ? urb->status : (int)urb->actual;
 	if (out && !urb->status)
@@ -941,6 +948,8 @@ START_TEST(test_fault_grammar)
 		{ "on XfrBlock 1 replace 123", "wrong arguments" },
 		{ "on XfrBlock 1 replace 1g", "wrong arguments" },
 		{ "on XfrBlock 1 extend never 1", "wrong arguments" },
+		{ "on control.Nothing 1 drop", "no such message" },
+		{ "on control.DataBlock 1 split 3", "not for the control pipe" },
 	};
 	struct fault_script *script;
 
@@ -1154,6 +1163,90 @@ START_TEST(test_fault_notification_and_disappearance)
 }
 END_TEST
 
+START_TEST(test_fault_control_answers)
+{
+	struct host *h = host_with_faults("on control.GetDescriptor 1 truncate 7\n"
+					  "on control.GetDescriptor 2 set 0 0xAA\n"
+					  "on control.GetDescriptor 3 replace 0102\n"
+					  "on control.GetDescriptor 4 oversize 1\n"
+					  "on control.GetDescriptor 5 stall\n"
+					  "on control.SetConfiguration * stall\n"
+					  "on any * drop\n");
+	uint8_t d[64];
+
+	ck_assert_int_eq(control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), 7);
+	ck_assert_int_eq(control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), 18);
+	ck_assert_uint_eq(d[0], 0xAA);
+	ck_assert_int_eq(control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), 2);
+	ck_assert_uint_eq(d[1], 2);
+	ck_assert_int_eq(
+		control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), USBIP_STATUS_EOVERFLOW);
+	ck_assert_int_eq(
+		control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), USBIP_STATUS_EPIPE);
+	ck_assert_int_eq(control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, d, 18), 18);
+	ck_assert_int_eq(
+		control(h, 0x00, USB_REQ_SET_CONFIGURATION, 1, 0, NULL, 0), USBIP_STATUS_EPIPE);
+	host_free(h);
+}
+END_TEST
+
+/* The control pipe does one request at a time: those behind a held one wait. */
+START_TEST(test_fault_control_timing)
+{
+	struct host *h = host_with_faults("on control.GetDescriptor 1 delay 300\n"
+					  "on control.GetDescriptor 2 drop\n"
+					  "on control.GetDescriptor 4 disappear\n");
+	uint32_t late = submit_control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, 18);
+	uint32_t lost = submit_control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, 18);
+	uint32_t third = submit_control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, 18);
+	struct usb_urb *urb;
+
+	ck_assert_ptr_null(take(h, late));
+	ck_assert_int_eq(usb_device_deadline(h->dev), h->now + 300 * MS);
+	run(h);
+	urb = take(h, late);
+	ck_assert_ptr_nonnull(urb);
+	ck_assert_uint_eq(urb->actual, 18);
+	free(urb);
+	ck_assert_ptr_null(take(h, lost));
+	ck_assert_ptr_null(take(h, third));
+	ck_assert_int_eq(usb_device_deadline(h->dev), CCID_NO_DEADLINE);
+	urb = usb_device_unlink(h->dev, lost);
+	ck_assert_ptr_nonnull(urb);
+	free(urb);
+	ck_assert_int_lt(usb_device_deadline(h->dev), h->now);
+	usb_device_run(h->dev, h->now);
+	urb = take(h, third);
+	ck_assert_ptr_nonnull(urb);
+	free(urb);
+	submit_control(h, 0x80, USB_REQ_GET_DESCRIPTOR, 0x100, 0, 18);
+	ck_assert(usb_device_gone(h->dev));
+	host_free(h);
+}
+END_TEST
+
+/* Two bits for each of 32 slots are more than one packet of 8 bytes. */
+START_TEST(test_notification_of_many_slots)
+{
+	struct profile p;
+	struct usb_urb *urb;
+	struct host *h;
+	uint32_t n;
+
+	ck_assert(profile_builtin("short", &p));
+	p.interfaces[0].ccid[CCID_DESC_bMaxSlotIndex] = 31;
+	h = host_new(&p);
+	insert(h, 31, CARD_T1);
+	n = submit(h, 0x82, NULL, 16);
+	urb = take(h, n);
+	ck_assert_ptr_nonnull(urb);
+	ck_assert_uint_eq(urb->actual, 9);
+	ck_assert_uint_eq(urb->data[8], 0xC0);
+	free(urb);
+	host_free(h);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("vreader_usb");
@@ -1193,6 +1286,9 @@ int main(void)
 	tcase_add_test(tc, test_fault_timing);
 	tcase_add_test(tc, test_fault_stalls);
 	tcase_add_test(tc, test_fault_notification_and_disappearance);
+	tcase_add_test(tc, test_fault_control_answers);
+	tcase_add_test(tc, test_fault_control_timing);
+	tcase_add_test(tc, test_notification_of_many_slots);
 	suite_add_tcase(s, tc);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
