@@ -74,6 +74,8 @@ struct device {
 	size_t in_len; /* bytes of the message so far */
 	bool in_pending;
 	bool repairing;   /* recovery has the bulk-IN pipe: don't submit */
+	bool resetting;   /* and the port: no exchange begins */
+	bool packetwise;  /* the reader may leave out the packet that ends a transfer */
 	unsigned useless; /* transfers in a row that brought no answer to anyone */
 
 	struct port_transfer event;
@@ -109,7 +111,10 @@ void device_lost(struct device *device);
 
 /* recover.c */
 
-/* After a failed exchange with this bSeq: makes the slot usable again within BUDGET_MS. */
+/*
+ * After a failed exchange with this bSeq: makes the slot usable again, by steps of at most BUDGET_MS
+ * each; one log line a step.
+ */
 void recover(struct io *io, uint8_t seq, int64_t budget_ms);
 
 /* notify.c */

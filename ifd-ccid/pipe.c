@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "deadline.h"
 #include "iccd.h"
 #include "log.h"
@@ -13,6 +14,7 @@ enum {
 	MAX_USELESS = 200, /* empty, stale or cut answers in a row before the pipe is given up */
 	SHORT_ANSWER = CCID_MSG_HEADER_SIZE + 256 + 2 + 3, /* a short response, or a T=1 block */
 	ICCD_READ = 4096,                                  /* the longest data stage of iccd.c */
+	LOOK_MS = 1000,         /* without an answer, until a look for one without an end */
 	REST_MS = 2000,         /* for the rest of a message that came in parts */
 	OUT_MS = 5000,          /* for a command to be taken, once its answer is there */
 	RECOVER_MS = 3000,      /* for recovery after a failure */
@@ -99,15 +101,33 @@ void pipe_fini(struct device *device)
 	device->in_bytes = NULL;
 }
 
-void pipe_listen(struct device *device)
+/*
+ * Bytes to ask for next. A transfer ends with a short packet or when it is full, so the rest of a
+ * message is asked for by its dwLength: then nothing depends on a packet that a reader may leave out.
+ */
+static size_t next_length(const struct device *device)
 {
 	size_t packet = device->interface.bulk_in_packet;
+	size_t room = (device->in_room - device->in_len) / packet * packet;
+	struct ccid_answer answer;
+	size_t rest;
 
+	if (device->in_len == 0)
+		return device->packetwise ? packet : room;
+	if (ccid_get_answer(device->in_bytes, device->in_len, longest_answer(device), &answer) !=
+		CCID_INCOMPLETE)
+		return room;
+	rest = CCID_MSG_HEADER_SIZE + le32(device->in_bytes + CCID_MSG_dwLength) - device->in_len;
+	return round_up(rest, packet) < room ? round_up(rest, packet) : room;
+}
+
+void pipe_listen(struct device *device)
+{
 	if (device->in_pending || device->repairing || device->waiting == 0 || device->gone ||
 		device->closing)
 		return;
 	device->in.buffer = device->in_bytes + device->in_len;
-	device->in.length = (device->in_room - device->in_len) / packet * packet;
+	device->in.length = next_length(device);
 	device->in_pending = true;
 	if (!port_submit(device->port, &device->in)) {
 		device->in_pending = false;
@@ -215,6 +235,25 @@ static void fail_all(struct device *device)
 			settle(device->ios[i], IO_FAILED);
 }
 
+static void read_packetwise(struct device *device)
+{
+	if (!device->packetwise)
+		log_line(LOG_INFO, "device %s: answers are read packet by packet from now on",
+			device->name);
+	device->packetwise = true;
+}
+
+/* Of a transfer that was cancelled since it didn't end: what has come of an answer all the same. */
+static void harvest(struct device *device, size_t len)
+{
+	if (!device->port->keeps_partial || len == 0)
+		return;
+	read_packetwise(device);
+	device->in_len += len;
+	if (take(device))
+		device->in_len = 0;
+}
+
 static void on_in(struct port_transfer *transfer)
 {
 	struct device *device = transfer->owner;
@@ -231,7 +270,10 @@ static void on_in(struct port_transfer *transfer)
 		pipe_listen(device);
 		break;
 	case PORT_CANCELLED:
-		device->in_len = 0;
+		if (device->repairing || device->closing)
+			device->in_len = 0;
+		else
+			harvest(device, transfer->actual);
 		break;
 	case PORT_GONE:
 		device_lost(device);
@@ -274,10 +316,21 @@ uint8_t pipe_next_seq(struct device *device)
 	return seq;
 }
 
+/* With the lock held, which is given up for a while: is there an answer that has no end? */
+static void look(struct device *device)
+{
+	pthread_mutex_unlock(&device->lock);
+	port_cancel(device->port, &device->in);
+	pthread_mutex_lock(&device->lock);
+	pipe_listen(device);
+}
+
 /* With the lock held, until the exchange has ended. */
 static enum ccid_result await(struct io *io, bool abortable)
 {
 	struct device *device = io->device;
+	bool may_look = device->port->keeps_partial && !device->packetwise;
+	int64_t look_at = deadline_in_ms(LOOK_MS);
 	int64_t out_deadline = 0;
 
 	for (;;) {
@@ -295,7 +348,13 @@ static enum ccid_result await(struct io *io, bool abortable)
 			io->deadline = out_deadline;
 		if (deadline_now() >= io->deadline)
 			return out_deadline ? CCID_GARBLED : CCID_TIMEOUT;
-		deadline_cond_wait(&io->cond, &device->lock, io->deadline);
+		if (may_look && deadline_now() >= look_at) {
+			may_look = false;
+			look(device);
+			continue;
+		}
+		deadline_cond_wait(&io->cond, &device->lock,
+			may_look ? deadline_min(look_at, io->deadline) : io->deadline);
 	}
 	if (ccid_command_status(&io->answer) == CCID_COMMAND_OK)
 		return CCID_OK;
@@ -355,7 +414,7 @@ static enum ccid_result enter(struct io *io)
 			result = CCID_GONE;
 		else if (io->aborting)
 			result = CCID_ABORTED;
-		else if (device->busy < device->interface.ccid.busy_slots)
+		else if (!device->resetting && device->busy < device->interface.ccid.busy_slots)
 			device->busy++;
 		else if (deadline_now() >= io->patience.end)
 			result = CCID_TIMEOUT;
@@ -398,6 +457,11 @@ static enum ccid_result exchange_and_recover(
 	seq = pipe_next_seq(io->device);
 	result = pipe_exchange(io, command, seq, true);
 	answer = io->answer;
+	if (result == CCID_TIMEOUT) {
+		pthread_mutex_lock(&io->device->lock);
+		read_packetwise(io->device);
+		pthread_mutex_unlock(&io->device->lock);
+	}
 	if (result == CCID_TIMEOUT || result == CCID_GARBLED)
 		recover(io, seq, RECOVER_MS);
 	else if (result == CCID_ABORTED)

@@ -69,6 +69,7 @@ struct port {
 	int interface; /* bInterfaceNumber the device string names; -1 if it names none */
 	uint8_t bus;   /* for SCARD_ATTR_CHANNEL_ID; 0 if unknown */
 	uint8_t address;
+	bool keeps_partial; /* a cancelled IN transfer tells in `actual` what it had brought */
 	void (*gone)(void *owner); /* as given to port_open() */
 	void *owner;
 };

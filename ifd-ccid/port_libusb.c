@@ -411,6 +411,7 @@ static struct port *open_port(const char *name, void (*gone)(void *owner), void 
 	u->port.gone = gone;
 	u->port.owner = owner;
 	u->port.interface = -1;
+	u->port.keeps_partial = true;
 	strncpy(u->name, name, sizeof(u->name) - 1);
 	why = open_device(u, &address);
 	if (!why) {

@@ -224,6 +224,7 @@ static void attach(struct view *view, struct shared *shared)
 	view->port.configuration_len = shared->port->configuration_len;
 	view->port.bus = shared->port->bus;
 	view->port.address = shared->port->address;
+	view->port.keeps_partial = shared->port->keeps_partial;
 	view->shared = shared;
 	view->next = shared->views;
 	shared->views = view;

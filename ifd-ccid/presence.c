@@ -55,9 +55,7 @@ bool presence_answer(struct presence *presence, uint8_t icc, bool events_work)
 	}
 	presence->state = PRESENCE_PRESENT;
 	if (icc == CCID_ICC_INACTIVE && presence->powered) {
-		presence->powered = false;
-		presence->owed = presence->told;
-		presence->events++;
+		presence_power_lost(presence);
 		return true;
 	}
 	return false;
@@ -72,6 +70,15 @@ void presence_status(struct presence *presence, uint8_t icc, uint32_t events)
 	presence->doubtful = false;
 	if (presence->events - events > 1)
 		presence->doubtful = true;
+}
+
+void presence_power_lost(struct presence *presence)
+{
+	if (!presence->powered)
+		return;
+	presence->powered = false;
+	presence->owed = presence->told;
+	presence->events++;
 }
 
 bool presence_must_ask(const struct presence *presence, bool events_work)

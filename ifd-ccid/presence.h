@@ -42,6 +42,9 @@ bool presence_answer(struct presence *presence, uint8_t icc, bool events_work);
  */
 void presence_status(struct presence *presence, uint8_t icc, uint32_t events);
 
+/* The card has lost its power by what we did: the host is told as if it had been replaced. */
+void presence_power_lost(struct presence *presence);
+
 /* True when the reader must be asked before presence_tell(). */
 bool presence_must_ask(const struct presence *presence, bool events_work);
 

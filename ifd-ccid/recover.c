@@ -78,43 +78,80 @@ static bool try_clear_halt(struct io *io, uint8_t seq, int64_t end)
 	return answers(io, end) || try_abort(io, seq, end);
 }
 
-/* Costs the cards in all slots their power, so only a reader of one slot is treated so. */
-static bool try_reset(struct io *io, int64_t end)
+/* The card loses its power, and with it whatever it was at; the host finds out by presence. */
+static bool try_power_cycle(struct io *io, uint8_t seq, int64_t end)
+{
+	enum ccid_result result =
+		ask(io, PC_to_RDR_IccPowerOff, pipe_next_seq(io->device), step_end(end));
+
+	(void)seq;
+	return (result == CCID_OK || result == CCID_REFUSED) && answers(io, end);
+}
+
+/* Takes the device for a reset, unless another slot is at work. */
+static bool begin_reset(struct device *device)
+{
+	bool alone;
+
+	pthread_mutex_lock(&device->lock);
+	alone = device->busy == 1 && !device->resetting;
+	if (alone)
+		device->resetting = device->repairing = true;
+	pthread_mutex_unlock(&device->lock);
+	return alone;
+}
+
+static void end_reset(struct device *device, bool done)
+{
+	pthread_mutex_lock(&device->lock);
+	device->resetting = device->repairing = false;
+	for (unsigned i = 0; done && i < device->interface.ccid.slots; i++)
+		if (device->ios[i])
+			presence_power_lost(&device->ios[i]->presence);
+	pipe_listen(device);
+	pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}
+
+/* Costs the cards in all slots their power. */
+static bool try_reset(struct io *io, uint8_t seq, int64_t end)
 {
 	struct device *device = io->device;
+	bool done;
 
-	if (device->interface.ccid.slots > 1)
+	(void)seq;
+	if (!begin_reset(device)) {
+		log_line(LOG_INFO, "device %s: not reset, since another slot is at work",
+			device->name);
 		return false;
-	set_repairing(device, true);
+	}
 	port_cancel(device->port, &device->in);
-	port_reset(device->port);
-	set_repairing(device, false);
-	return answers(io, end);
+	done = port_reset(device->port) == PORT_OK;
+	end_reset(device, done);
+	return done && answers(io, end);
 }
+
+static const struct {
+	const char *name;
+	bool (*run)(struct io *io, uint8_t seq, int64_t end);
+} ladder[] = {
+	{ "abort", try_abort },
+	{ "clear halt", try_clear_halt },
+	{ "slot power cycle", try_power_cycle },
+	{ "port reset", try_reset },
+};
 
 void recover(struct io *io, uint8_t seq, int64_t budget_ms)
 {
 	struct device *device = io->device;
-	int64_t end = deadline_in_ms(budget_ms);
-	const char *step = "abort";
-	bool ok = try_abort(io, seq, end);
+	bool ok = false;
 
-	if (!ok && !device_is_gone(device)) {
-		step = "clear halt";
-		ok = try_clear_halt(io, seq, deadline_in_ms(budget_ms));
-	}
-	if (!ok && !device_is_gone(device)) {
-		step = "port reset";
-		ok = try_reset(io, deadline_in_ms(budget_ms));
+	for (size_t i = 0; !ok && i < sizeof(ladder) / sizeof(ladder[0]); i++) {
+		ok = ladder[i].run(io, seq, deadline_in_ms(budget_ms));
+		if (device_is_gone(device))
+			return;
+		log_line(ok ? LOG_INFO : LOG_ERROR, "device %s: slot %u: recovery by %s %s",
+			device->name, io->slot, ladder[i].name, ok ? "worked" : "failed");
 	}
 	io->dirty = !ok;
-	if (device_is_gone(device))
-		return;
-	if (ok)
-		log_line(LOG_INFO, "device %s: slot %u usable again after %s", device->name,
-			io->slot, step);
-	else
-		log_line(LOG_ERROR,
-			"device %s: slot %u doesn't recover; tried abort, clear halt, reset",
-			device->name, io->slot);
 }

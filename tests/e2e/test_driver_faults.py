@@ -139,6 +139,26 @@ class DriverFaults(harness.CardwireTest):
             vreader.program.stop_well()
 
 
+    def test_no_empty_packet_ever(self):
+        """A reader that never ends an answer of whole packets costs one time-out, not one each."""
+        faults = self.tmp / "always.fault"
+        faults.write_text("on XfrBlock * nozlp\n")
+        vreader = harness.VReader(self, profile="short", protocol="t1")
+        slot = ifdh.Slot(self.handler, 0, vreader.device())
+        self.addCleanup(slot.close)
+        self.assertEqual(self.connect(slot, 1), 0)
+        vreader.ctl("faults", 0, faults)
+        # Header, data and status are 64 and 128 bytes.
+        for length in (52, 116):
+            command = bytes([0x80, 0xED, 0, length, length])
+            self.exchange(slot, command, 1)
+            start = time.monotonic()
+            self.connect(slot, 1)
+            for _ in range(10):
+                self.assertTrue(self.exchange(slot, command, 1))
+            self.assertLess(time.monotonic() - start, CEILING_S)
+
+
 def add(script, protocol):
     def test(self):
         self.run_script(script, protocol)

@@ -59,6 +59,8 @@ struct peer {
 	struct packet queue[MAX_QUEUE];
 	size_t queued;
 	bool halted;
+	bool stuck; /* answers "slot busy" */
+	bool dead;  /* answers nothing for slot 0 */
 	uint8_t late[CCID_MSG_HEADER_SIZE];
 	bool has_late;
 	uint32_t late_out;
@@ -221,6 +223,12 @@ static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
 	case PEER_LATE:
 		peer->has_late = true;
 		return;
+	case PEER_STUCK:
+		peer->stuck = true;
+		return;
+	case PEER_DEAD:
+		peer->dead = true;
+		return;
 	case PEER_NO_ANSWER:
 	case PEER_DEAF:
 		return;
@@ -243,6 +251,16 @@ static void run_command(struct peer *peer, const uint8_t *command, size_t len)
 
 	if (!peer->in_seqnum)
 		peer->counts.out_before_in++;
+	if (peer->dead && command[CCID_MSG_bSlot] == 0)
+		return;
+	if (command[CCID_MSG_bMessageType] == PC_to_RDR_IccPowerOff)
+		peer->stuck = false;
+	if (peer->stuck) {
+		m = answer_to(command, RDR_to_PC_SlotStatus, CCID_COMMAND_FAILED, NULL, 0);
+		m.bytes[CCID_MSG_bError] = CCID_ERROR_CMD_SLOT_BUSY;
+		queue(peer, m.bytes, m.len);
+		return;
+	}
 	switch (command[CCID_MSG_bMessageType]) {
 	case PC_to_RDR_IccPowerOn:
 		m = answer_to(command, RDR_to_PC_DataBlock, 0, atr, sizeof(atr));
@@ -287,6 +305,7 @@ static void control(struct peer *peer, uint32_t seqnum, const uint8_t *setup)
 			peer->fault = PEER_GOOD;
 	} else if (setup[USB_SETUP_bmRequestType] == (USB_TYPE_CLASS | USB_RECIP_OTHER)) {
 		peer->counts.resets++;
+		peer->dead = false;
 	} else if (setup[USB_SETUP_bmRequestType] == (USB_TYPE_CLASS | USB_RECIP_INTERFACE) &&
 		   peer->fault == PEER_DEAF) {
 		status = stall_status(peer);
@@ -414,7 +433,7 @@ static void *run(void *arg)
 		peer->fd = fd;
 		peer->queued = 0;
 		peer->in_seqnum = peer->int_seqnum = 0;
-		peer->halted = peer->has_late = false;
+		peer->halted = peer->has_late = peer->stuck = peer->dead = false;
 		pthread_mutex_unlock(&peer->lock);
 		serve(peer);
 		pthread_mutex_lock(&peer->lock);

@@ -46,6 +46,8 @@ enum peer_fault {
 	PEER_DEAF,        /* none, and Abort stalls; halts end it */
 	PEER_LATE,        /* the answer comes when the Abort does */
 	PEER_STALL_IN,    /* bulk-IN halts */
+	PEER_STUCK,       /* none, and the slot is busy until its card is powered down */
+	PEER_DEAD,        /* none, and none to anything for slot 0 until the port is reset */
 };
 
 struct peer;

@@ -86,6 +86,7 @@ static const struct {
 	{ PEER_DEAF, CCID_TIMEOUT, 4000 },
 	{ PEER_LATE, CCID_TIMEOUT, 2000 },
 	{ PEER_STALL_IN, CCID_GARBLED, 2000 },
+	{ PEER_STUCK, CCID_TIMEOUT, 4000 },
 };
 
 START_TEST(survives)
@@ -231,6 +232,71 @@ START_TEST(card_events)
 }
 END_TEST
 
+/* The last step: the cards lose their power, and the hosts of both slots are told. */
+START_TEST(port_reset)
+{
+	start(PEER_GOOD);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		ck_assert_int_eq(xfr(slot, 1), CCID_OK);
+		ck_assert_int_eq(device_presence(device, slot), CCID_OK);
+		device_set_powered(device, slot, true);
+	}
+	peer_set_fault(peer, PEER_DEAD);
+	ck_assert_int_eq(xfr(0, 2), CCID_TIMEOUT);
+	ck_assert_uint_eq(peer_counts(peer).resets, 1);
+	peer_set_fault(peer, PEER_GOOD);
+	for (unsigned slot = 0; slot < 2; slot++) {
+		ck_assert(!device_powered(device, slot));
+		ck_assert_int_eq(device_presence(device, slot), CCID_ABSENT);
+		ck_assert_int_eq(device_presence(device, slot), CCID_OK);
+		ck_assert_int_eq(xfr(slot, 3), CCID_OK);
+	}
+	stop();
+}
+END_TEST
+
+/* Slot 1 at work, until it is aborted. */
+static void *work(void *arg)
+{
+	static const uint8_t data[] = { 1, 2, 3, 4 };
+	struct ccid_command command = {
+		.type = PC_to_RDR_XfrBlock, .data = data, .len = sizeof(data)
+	};
+	struct ccid_patience patience = {
+		.timeout_ms = 60000, .ceiling_ms = 60000, .end = deadline_in_ms(60000)
+	};
+	struct ccid_answer answer;
+
+	device_call_begin(device, 1);
+	*(enum ccid_result *)arg = device_exchange(device, 1, &command, &patience, false, &answer);
+	device_call_end(device, 1);
+	return NULL;
+}
+
+START_TEST(no_port_reset_while_another_slot_is_at_work)
+{
+	enum ccid_result other = CCID_OK;
+	pthread_t thread;
+
+	start(PEER_NO_ANSWER);
+	pthread_create(&thread, NULL, work, &other);
+	while (peer_counts(peer).bulk_out == 0)
+		sched_yield();
+	peer_set_fault(peer, PEER_DEAD);
+	ck_assert_int_eq(xfr(0, 2), CCID_TIMEOUT);
+	ck_assert_uint_eq(peer_counts(peer).resets, 0);
+	device_abort(device, 1);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(other, CCID_ABORTED);
+	peer_set_fault(peer, PEER_GOOD);
+	/* Recovery is tried again before the next command, at the cost of that one's short time. */
+	ck_assert_int_eq(xfr(0, 3), CCID_TIMEOUT);
+	ck_assert_uint_eq(peer_counts(peer).resets, 1);
+	ck_assert_int_eq(xfr(0, 4), CCID_OK);
+	stop();
+}
+END_TEST
+
 static void *abort_soon(void *arg)
 {
 	(void)arg;
@@ -316,6 +382,8 @@ int main(void)
 	tcase_add_test(tc, absent_server);
 	tcase_add_test(tc, transfers_are_few);
 	tcase_add_test(tc, card_events);
+	tcase_add_test(tc, port_reset);
+	tcase_add_test(tc, no_port_reset_while_another_slot_is_at_work);
 	tcase_add_test(tc, abort_ends_an_exchange);
 	tcase_add_test(tc, slots_run_side_by_side);
 	suite_add_tcase(suite, tc);
