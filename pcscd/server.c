@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -29,6 +30,7 @@ static struct {
 		unsigned array_length;
 	} listeners[LISTENERS_MAX];
 	unsigned listener_count;
+	atomic_bool stopping; /* no more connections are taken */
 	int spare; /* given up for a moment to refuse a connection when descriptors run out */
 } server = { .spare = -1 };
 
@@ -115,7 +117,8 @@ static void ready(uint64_t key, uint32_t events)
 	if (key < SESSIONS_FIRST_KEY) {
 		unsigned at = (unsigned)(key - LISTENER_KEY);
 
-		while (accept_one(server.listeners[at].fd, server.listeners[at].array_length))
+		while (!atomic_load(&server.stopping) &&
+			accept_one(server.listeners[at].fd, server.listeners[at].array_length))
 			;
 		return;
 	}
@@ -136,6 +139,7 @@ int server_start(const struct server_config *config)
 {
 	server.config = *config;
 	server.listener_count = 0;
+	atomic_store(&server.stopping, false);
 	server.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	raise_fd_limit();
 	if (pool_start(ready) == 0 && timers_start() == 0)
@@ -190,8 +194,10 @@ bool server_stop(int64_t deadline)
 {
 	bool closed;
 
+	/* No shutdown(): the service manager may hold the socket, for the next daemon. */
+	atomic_store(&server.stopping, true);
 	for (unsigned i = 0; i < server.listener_count; i++)
-		shutdown(server.listeners[i].fd, SHUT_RDWR);
+		pool_rewatch(server.listeners[i].fd, LISTENER_KEY + i, 0);
 	closed = sessions_close_all(deadline);
 	for (unsigned i = 0; i < server.listener_count; i++)
 		close(server.listeners[i].fd);
