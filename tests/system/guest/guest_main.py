@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Runs inside the guest: all test_*.py beside this file, the verdict into result.json."""
+"""Runs inside the guest: the test modules in the order below, the verdict into result.json."""
 
 import json
 import os
@@ -8,10 +8,14 @@ import unittest
 from pathlib import Path
 
 SHARE = Path(__file__).resolve().parent
+# Debian's own packages first, as the root has them; then ours over them; and back.
+ORDER = ["test_foreign", "test_ours", "test_latency", "test_service", "test_readers", "test_access",
+         "test_packages", "test_suspend"]
 
 
 class Result(unittest.TextTestResult):
-    """Counts what passed; unittest itself only keeps what did not."""
+    """Counts what passed, which unittest does not, and says at once why a test failed: the guest may
+    not live to see the end."""
 
     passed = 0
 
@@ -19,14 +23,26 @@ class Result(unittest.TextTestResult):
         super().addSuccess(test)
         Result.passed += 1
 
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.stream.writeln(self.errors[-1][1])
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.stream.writeln(self.failures[-1][1])
+
+    def printErrors(self):
+        """They have been."""
+
 
 def main():
     sys.path.insert(0, str(SHARE))
-    patterns = (SHARE / "patterns").read_text().split()
+    patterns = json.loads((SHARE / "options.json").read_text())["patterns"]
     loader = unittest.TestLoader()
     if patterns:
         loader.testNamePatterns = [p if "*" in p else f"*{p}*" for p in patterns]
-    suite = loader.discover(str(SHARE), pattern="test_*.py")
+    assert sorted(ORDER) == sorted(path.stem for path in SHARE.glob("test_*.py")), "ORDER is not complete"
+    suite = loader.loadTestsFromNames(ORDER)
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(suite)
     verdict = {

@@ -4,9 +4,13 @@
 import contextlib
 import json
 import os
+import queue
+import re
 import select
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +18,9 @@ SHARE = Path(__file__).resolve().parent
 STAGE = SHARE / "stage"
 LIBDIR = STAGE / "usr/lib/x86_64-linux-gnu"
 DRIVERS = STAGE / "usr/lib/pcsc/drivers"
+OPTIONS = json.loads((SHARE / "options.json").read_text())
+NAMES = ("libpcsclite1", "libccid", "pcscd")
+DEBIAN_ARCHIVES = Path("/var/cache/apt/archives")
 
 
 class Host:
@@ -21,6 +28,9 @@ class Host:
 
     def __init__(self):
         self.port = open("/dev/virtio-ports/cardwire.host", "r+b", buffering=0)
+
+    def close(self):
+        self.port.close()
 
     def command(self, name, **arguments):
         self.port.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
@@ -96,6 +106,189 @@ def vreader(*options):
                  *options, ready_fd=True) as child:
         child.ctl = lambda *words: run(STAGE / "usr/bin/vreader", "ctl", "--ctl", ctl, *words)
         yield child
+
+
+def systemctl(*words, check=True):
+    return run("systemctl", *words, check=check).strip()
+
+
+def property_of(unit, name):
+    return systemctl("show", "-p", name, "--value", unit)
+
+
+def daemon_pid():
+    return int(property_of("pcscd.service", "MainPID"))
+
+
+def restart_socket():
+    """Debian's or our pcscd, whichever is installed: stopped, to be started by the next client."""
+    systemctl("stop", "pcscd.service", "pcscd.socket")
+    systemctl("reset-failed", "pcscd.service", "pcscd.socket", check=False)
+    systemctl("start", "pcscd.socket")
+
+
+def stop_service():
+    systemctl("stop", "pcscd.service", "pcscd.socket")
+
+
+def journal(cursor=None):
+    """pcscd's lines in the journal, since a cursor of journal_cursor()."""
+    run("journalctl", "--sync")
+    after = ["--after-cursor", cursor] if cursor else []
+    return run("journalctl", "-q", "-o", "cat", "-u", "pcscd.service", *after)
+
+
+def journal_cursor():
+    shown = run("journalctl", "-q", "-n", "1", "--show-cursor")
+    return re.search(r"-- cursor: (.*)", shown).group(1)
+
+
+def installed_version(name="pcscd"):
+    return run("dpkg-query", "-W", "-f", "${Version}", name, check=False)
+
+
+def dpkg(*words):
+    """Conffiles that tests have changed are replaced."""
+    return run("dpkg", "--force-confnew", "--force-downgrade", *words, timeout=180,
+               env={"DEBIAN_FRONTEND": "noninteractive"})
+
+
+def our_packages():
+    return sorted(p for p in (SHARE / "packages").glob("*.deb") if not p.name.startswith("libpcsclite-dev"))
+
+
+def install_ours():
+    if "cardwire" not in installed_version():
+        dpkg("-i", *our_packages())
+
+
+def debian_packages():
+    return [next(DEBIAN_ARCHIVES.glob(f"{name}_*.deb")) for name in NAMES]
+
+
+def install_debian():
+    if "cardwire" in installed_version():
+        dpkg("-i", *debian_packages())
+
+
+class Program:
+    """A child whose lines of output are put into a queue as they come; ended with the block."""
+
+    def __init__(self, *command, stdin=subprocess.DEVNULL, env=None):
+        self.command = [str(word) for word in command]
+        self.child = subprocess.Popen(self.command, stdin=stdin, stdout=subprocess.PIPE,
+                                      stderr=subprocess.STDOUT, text=True, errors="replace", bufsize=1,
+                                      env={**os.environ, **(env or {})})
+        self.lines = queue.Queue()
+        self.history = []
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.child.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def line(self, timeout=10):
+        """The next line; fails if there is none in time."""
+        try:
+            line = self.lines.get(timeout=timeout)
+        except queue.Empty:
+            raise AssertionError(f"{self.command[:3]}: nothing in {timeout} s, after {self.history[-5:]}") from None
+        if line is None:
+            raise AssertionError(f"{self.command[:3]} ended, after {self.history[-5:]}")
+        self.history.append(line)
+        return line
+
+    def until(self, condition, timeout=10, what="line"):
+        """The first of the next lines that the condition holds for."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                line = self.line(max(0.001, deadline - time.monotonic()))
+            except AssertionError as error:
+                raise AssertionError(f"{what}: {error}") from None
+            if condition(line):
+                return line
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.terminate()
+        try:
+            self.child.wait(10)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+class Watch(Program):
+    """A client (watch.py) that tells when it is told of what."""
+
+    def __init__(self):
+        super().__init__(sys.executable, SHARE / "watch.py")
+
+    def reaches(self, condition, timeout=10, what="state"):
+        """When {reader: state} first satisfied the condition: (time, {reader: state})."""
+        line = self.until(lambda line: line.startswith("[") and condition(json.loads(line)[1]), timeout, what)
+        return tuple(json.loads(line))
+
+
+class Client(Program):
+    """A client (worker.py of the end-to-end tests), as user if one is named, one call at a time."""
+
+    def __init__(self, user=None):
+        prefix = ["runuser", "-u", user, "--"] if user else []
+        super().__init__(*prefix, sys.executable, SHARE / "worker.py", "libpcsclite.so.1",
+                         stdin=subprocess.PIPE)
+        self.number = 0
+
+    def start(self, name, *arguments):
+        self.number += 1
+        self.child.stdin.write(json.dumps([self.number, name, *arguments]) + "\n")
+        self.child.stdin.flush()
+        return self.number
+
+    def finish(self, number, timeout=20):
+        """(name of the return code, value)"""
+        import winscard
+        line = self.until(lambda line: line.startswith(f"[{number}, "), timeout, "answer")
+        _, rv, value = json.loads(line)
+        return (winscard.rv_name(rv) if rv is not None else value), value
+
+    def call(self, name, *arguments, timeout=20):
+        return self.finish(self.start(name, *arguments), timeout)
+
+    def value(self, name, *arguments, timeout=20):
+        code, value = self.call(name, *arguments, timeout=timeout)
+        if code != "SCARD_S_SUCCESS":
+            raise AssertionError(f"{name}{arguments}: {code}")
+        return value
+
+    def readers(self, context):
+        return self.call("list_readers", context)[1]
+
+    def wait_reader(self, context, word, timeout=10):
+        """The name of the first reader that contains the word, once there is one."""
+        return eventually(lambda: [name for name in self.readers(context) if word in name], timeout,
+                          what=f"reader {word}")[0]
+
+
+@contextlib.contextmanager
+def qemu_reader(host, card=False, identifier="rdr"):
+    """QEMU's reader is plugged in; with card, a scripted one is ready to be inserted."""
+    host.command("device_add", driver="usb-ccid", id=identifier, bus="xhci.0")
+    try:
+        if card:
+            add_card_device(host, identifier)
+        yield
+    finally:
+            host.command("device_del", id=identifier)
+
+
+def add_card_device(host, identifier="rdr"):
+    host.command("device_add", driver="ccid-card-passthru", chardev="vsc", bus=f"{identifier}.0")
+    host.command("card_connect")
 
 
 def usbip_attach(busid):

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Who may use readers: polkit's answers by user, static rules, and a /proc that hides processes."""
+
+import time
+import unittest
+from pathlib import Path
+
+from guestlib import (Client, Host, eventually, install_ours, journal, journal_cursor, qemu_reader,
+                      restart_socket, run, systemctl)
+
+RULE = Path("/etc/polkit-1/rules.d/50-test.rules")
+DENIED = "SCARD_W_SECURITY_VIOLATION"
+PCSC, CARD = "org.debian.pcsc-lite.access_pcsc", "org.debian.pcsc-lite.access_card"
+
+
+def setUpModule():
+    install_ours()
+
+
+class Access(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.close)
+        restart_socket()
+
+    def rule(self, condition):
+        """polkit says yes to the user nobody where the condition (of action) holds."""
+        RULE.write_text("polkit.addRule(function(action, subject) {\n"
+                        f"  if (subject.user == 'nobody' && ({condition})) return polkit.Result.YES;\n}});\n")
+        self.addCleanup(systemctl, "restart", "polkit.service")
+        self.addCleanup(RULE.unlink)
+        systemctl("restart", "polkit.service")
+
+    def establish(self, user):
+        with Client(user) as client:
+            return client.call("establish")[0]
+
+    def test_root_may(self):
+        self.assertEqual(self.establish(None), "SCARD_S_SUCCESS")
+
+    def test_user_without_a_seat_may_not(self):
+        """One line says so, with the action, the user and the remedy; root goes on."""
+        with Client() as root:
+            root.value("establish")
+            cursor = journal_cursor()
+            self.assertEqual(self.establish("nobody"), DENIED)
+            lines = [line for line in journal(cursor).splitlines() if "nobody" in line or "65534" in line]
+            self.assertEqual(len(lines), 1, lines)
+            self.assertIn(PCSC, lines[0])
+            root.value("establish")
+
+    def test_polkits_rule_lets_a_user_in(self):
+        self.rule(f"action.id == '{PCSC}'")
+        self.assertEqual(self.establish("nobody"), "SCARD_S_SUCCESS")
+
+    def test_the_readers_name_is_told_to_polkit(self):
+        self.rule(f"action.id == '{PCSC}' || action.id == '{CARD}' && /QEMU/.test(action.lookup('reader'))")
+        with qemu_reader(self.host, card=True), Client("nobody") as client:
+            context = client.value("establish")
+            name = client.wait_reader(context, "QEMU")
+            self.host.command("card_insert")
+            eventually(lambda: client.call("connect", context, name)[0] == "SCARD_S_SUCCESS", what="connected")
+
+    def test_access_to_the_list_but_not_to_the_card(self):
+        self.rule(f"action.id == '{PCSC}'")
+        with qemu_reader(self.host, card=True), Client("nobody") as client:
+            context = client.value("establish")
+            name = client.wait_reader(context, "QEMU")
+            self.host.command("card_insert")
+            self.assertEqual(client.call("connect", context, name)[0], DENIED)
+
+    def test_static_rule_without_polkit(self):
+        Path("/etc/default/pcscd").write_text("PCSCD_ARGS=--allow=uid:65534\n")
+        self.addCleanup(Path("/etc/default/pcscd").unlink)
+        systemctl("stop", "polkit.service")
+        systemctl("mask", "--runtime", "polkit.service")
+        self.addCleanup(systemctl, "unmask", "--runtime", "polkit.service")
+        restart_socket()
+        self.assertEqual(self.establish("nobody"), "SCARD_S_SUCCESS")
+        self.assertEqual(self.establish("games"), DENIED)
+
+    def test_hidden_processes(self):
+        """With hidepid neither we nor polkit can look at a client. Root may, and a refusal is a quick one."""
+        run("mount", "-o", "remount,hidepid=invisible", "/proc")
+        self.addCleanup(run, "mount", "-o", "remount,hidepid=off", "/proc")
+        restart_socket()
+        self.assertEqual(self.establish(None), "SCARD_S_SUCCESS")
+        before = time.monotonic()
+        self.assertEqual(self.establish("nobody"), DENIED)
+        self.assertLess(time.monotonic() - before, 10)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our packages installed again while in use, replaced by Debian's, and purged."""
+
+import subprocess
+import unittest
+from pathlib import Path
+
+from guestlib import (NAMES, Client, Host, daemon_pid, debian_packages, dpkg, eventually, install_ours,
+                      installed_version, our_packages, property_of, qemu_reader, restart_socket, run, systemctl)
+
+
+def installed(*names):
+    return [name for name in names if "installed" in run("dpkg-query", "-W", "-f", "${db:Status-Status}", name,
+                                                         check=False).split("-")[-1:]]
+
+
+class Packages(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.close)
+
+    def stack_works(self, word="QEMU"):
+        with qemu_reader(self.host), Client() as client:
+            client.wait_reader(client.value("establish"), word)
+
+    def test_1_over_debians_with_a_reader_plugged_in(self):
+        """The reader becomes the new user's without being plugged in again."""
+        dpkg("--purge", "--force-depends", "pcscd", "libccid", "libpcsclite1")
+        dpkg("-i", *debian_packages())
+        with qemu_reader(self.host):
+            with Client() as client:
+                client.wait_reader(client.value("establish"), "QEMU")
+            install_ours()
+            self.assertEqual(systemctl("is-active", "pcscd.socket"), "active")
+            self.assertEqual(systemctl("is-enabled", "pcscd.socket"), "enabled")
+            with Client() as client:
+                client.wait_reader(client.value("establish"), "QEMU")
+        self.assertEqual(run("dpkg", "--audit"), "")
+
+    def test_2_again_while_in_use(self):
+        install_ours()
+        restart_socket()
+        with qemu_reader(self.host), Client() as client:
+            context = client.value("establish")
+            client.wait_reader(context, "QEMU")
+            pid = daemon_pid()
+            dpkg("-i", *our_packages())
+            self.assertEqual(systemctl("is-active", "pcscd.socket"), "active")
+            self.assertNotEqual(daemon_pid(), pid)
+            client.wait_reader(context, "QEMU")
+
+    def test_3_debians_over_ours(self):
+        install_ours()
+        dpkg("-i", *debian_packages())
+        for name in NAMES:
+            self.assertNotIn("cardwire", installed_version(name))
+        for path in ("/lib/systemd/system/pcscd.service", "/lib/systemd/system/pcscd.socket",
+                     "/lib/udev/rules.d/92-libccid.rules", "/etc/init.d/pcscd", "/etc/libccid_Info.plist",
+                     "/usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents/Info.plist"):
+            self.assertTrue(Path(path).exists(), path)
+        self.assertFalse(Path("/lib/udev/rules.d/92-pcscd.rules").exists())
+        self.stack_works()
+
+    def test_4_purge(self):
+        """Nothing is left behind but the system user, as is usual."""
+        install_ours()
+        dpkg("--purge", "--force-depends", "pcscd", "libccid", "libpcsclite1", "cardwire-vreader")
+        try:
+            self.assertNotEqual(property_of("pcscd.socket", "LoadState"), "loaded")
+            found = subprocess.run(["find", "/etc", "/usr", "/lib", "/var/lib", "-xdev", "(", "-name", "*pcscd*", "-o",
+                                    "-name", "*libccid*", "-o", "-name", "libpcsclite*", "-o", "-name",
+                                    "vreader*", ")", "-not", "-path", "/var/lib/dpkg/*"],
+                                   stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+            self.assertEqual(found, [])
+        finally:
+            dpkg("-i", *debian_packages())
+        self.stack_works()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Readers that come and go on real buses: udev's rules, a card in QEMU's reader, USB/IP, a plug storm."""
+
+import glob
+import grp
+import os
+import random
+import stat
+import time
+import unittest
+from pathlib import Path
+
+from guestlib import (OPTIONS, Client, Host, Watch, daemon_pid, eventually, install_ours, journal, qemu_reader,
+                      restart_socket, usbip_attach, usbip_detach_all, vreader, run)
+
+PRESENT = 0x20
+STORM_S = 60  # no longer, whatever the rounds
+
+
+def setUpModule():
+    install_ours()
+
+
+def usb_devices(vendor, product):
+    """The sysfs folders of the devices of that kind."""
+    found = []
+    for folder in map(Path, glob.glob("/sys/bus/usb/devices/*")):
+        try:
+            if ((folder / "idVendor").read_text().strip(), (folder / "idProduct").read_text().strip()) == (
+                    vendor, product):
+                found.append(folder)
+        except OSError:
+            continue  # an interface, or a device that has just gone
+    return found
+
+
+class Readers(unittest.TestCase):
+    def setUp(self):
+        self.host = Host()
+        self.addCleanup(self.host.close)
+        self.addCleanup(usbip_detach_all)
+        restart_socket()
+
+    def test_belongs_to_the_daemon(self):
+        with qemu_reader(self.host), Client() as client:
+            client.wait_reader(client.value("establish"), "QEMU")
+            device = usb_devices("08e6", "4433")[0]
+            number = [int((device / name).read_text()) for name in ("busnum", "devnum")]
+            node = os.stat("/dev/bus/usb/%03d/%03d" % tuple(number))
+            self.assertEqual(grp.getgrgid(node.st_gid).gr_name, "pcscd")
+            self.assertEqual(stat.S_IMODE(node.st_mode), 0o660)
+            self.assertEqual((device / "power/persist").read_text().strip(), "0")
+
+    def test_card_in_qemus_reader(self):
+        """Insertion, ATR, commands of every direction of data, removal while connected, another card."""
+        with qemu_reader(self.host, card=True), Watch() as watch, Client() as client:
+            context = client.value("establish")
+            name = client.wait_reader(context, "QEMU")
+            self.host.command("card_insert")
+            watch.reaches(lambda states: states.get(name, 0) & PRESENT, what="card present")
+            card = client.value("connect", context, name)
+            self.assertEqual(card["protocol"], 1)
+            self.assertEqual(client.value("status", card["handle"])["atr"], "3b6500004361726457")
+            for command, answer in (("00A4040005A000000001", "9000"), ("00B0000010", bytes(range(16)).hex() + "9000"),
+                                    ("00FE0000", "6d00")):
+                self.assertEqual(client.value("transmit", card["handle"], command), answer)
+            self.host.command("card_remove")
+            watch.reaches(lambda states: name in states and not states[name] & PRESENT, what="card removed")
+            self.assertEqual(client.call("transmit", card["handle"], "00B0000010")[0], "SCARD_W_REMOVED_CARD")
+            self.host.command("card_insert", atr="3B02AABB")
+            watch.reaches(lambda states: states.get(name, 0) & PRESENT, what="other card present")
+            card = client.value("connect", context, name)
+            self.assertEqual(client.value("status", card["handle"])["atr"], "3b02aabb")
+
+    def test_unplugged_in_the_middle_of_a_command(self):
+        with qemu_reader(self.host, card=True), Client() as client:
+            context = client.value("establish")
+            name = client.wait_reader(context, "QEMU")
+            self.host.command("card_insert")
+            card = eventually(lambda: client.call("connect", context, name)[1]["handle"], what="connected")
+            self.assertEqual(client.value("transmit", card, "00B0000001"), "009000")
+            self.host.command("device_del", id="rdr")
+            before = time.monotonic()
+            code, _ = client.call("transmit", card, "00B0000001")
+            self.assertIn(code, ("SCARD_E_READER_UNAVAILABLE", "SCARD_W_REMOVED_CARD", "SCARD_E_NO_SMARTCARD",
+                                 "SCARD_F_COMM_ERROR", "SCARD_E_NOT_TRANSACTED", "SCARD_E_INVALID_HANDLE"))
+            self.assertLess(time.monotonic() - before, 3)
+            eventually(lambda: not client.readers(context), what="reader gone")
+            self.host.command("device_add", driver="usb-ccid", id="rdr", bus="xhci.0")
+            client.wait_reader(context, "QEMU")
+
+    def test_four_by_usbip_detached_in_use(self):
+        with vreader("--readers", "4"), Client() as client:
+            context = client.value("establish")
+            for number in range(4):
+                usbip_attach(f"1-{number + 1}")
+            names = eventually(lambda: len(found := client.readers(context)) == 4 and found, what="four readers")
+            cards = [eventually(lambda: client.call("connect", context, name)[1]["handle"], what=name)
+                     for name in names]
+            for card in cards:
+                self.assertRegex(client.value("transmit", card, "00A4000C023F00"), "(90|61)..$")
+            ports = [line.split()[1].rstrip(":") for line in run("usbip", "port", check=False).splitlines()
+                     if line.startswith("Port")]
+            self.assertEqual(len(ports), 4)
+            run("usbip", "detach", "-p", ports[0])
+            gone = eventually(lambda: len(left := client.readers(context)) == 3 and set(names) - set(left),
+                              what="three readers left").pop()
+            for name, card in zip(names, cards):
+                code, _ = client.call("transmit", card, "00A4000C023F00")
+                if name == gone:
+                    self.assertNotEqual(code, "SCARD_S_SUCCESS")
+                else:
+                    self.assertEqual(code, "SCARD_S_SUCCESS", name)
+            usbip_detach_all()
+            eventually(lambda: not client.readers(context), what="no reader left")
+
+    def test_plug_storm(self):
+        """Random plugging, mostly faster than the kernel can follow; what is there in the end is listed."""
+        seed = OPTIONS["seed"]
+        dice = random.Random(seed)
+        there = []
+        with Client() as client:
+            context = client.value("establish")
+            pid = daemon_pid()
+            started = time.monotonic()
+            for number in range(OPTIONS["rounds"]):
+                if there and (len(there) == 3 or dice.random() < 0.5):
+                    self.host.command("device_del", id=there.pop(dice.randrange(len(there))))
+                else:
+                    there.append(f"storm{number}")
+                    self.host.command("device_add", driver="usb-ccid", id=there[-1], bus="xhci.0")
+                time.sleep(dice.choice((0, 0.02, 0.1, 0.3, 0.6)) * dice.random())
+                if time.monotonic() - started > STORM_S:
+                    break
+            rounds, ended = number + 1, time.monotonic()
+            try:
+                eventually(lambda: len(client.readers(context)) == len(there) == len(usb_devices("08e6", "4433")),
+                           timeout=10, what=f"{len(there)} readers after the storm of seed {seed}")
+                print(f"{rounds} rounds, seed {seed}, {len(there)} readers listed {time.monotonic() - ended:.1f} s "
+                      "after the last ", end="", flush=True)
+                self.assertEqual(daemon_pid(), pid)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{journal()[-4000:]}") from error
+            finally:
+                for identifier in there:
+                    self.host.command("device_del", id=identifier)
+            eventually(lambda: not client.readers(context), what="no reader left")
+
+
+if __name__ == "__main__":
+    unittest.main()
