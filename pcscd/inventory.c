@@ -45,7 +45,18 @@ static void specs_free(struct reader_spec *specs, size_t count)
 		free((char *)specs[i].device);
 		free((char *)specs[i].origin);
 		free((char *)specs[i].place);
+		free((struct reader_power *)specs[i].power);
 	}
+}
+
+/* A copy; NULL if there is nothing to copy, or memory is short. */
+static struct reader_power *power_copy(const struct reader_power *power)
+{
+	struct reader_power *copy = power ? malloc(sizeof(*copy)) : NULL;
+
+	if (copy)
+		*copy = *power;
+	return copy;
 }
 
 static bool spec_copy(struct reader_spec *to, const struct reader_spec *from)
@@ -56,8 +67,9 @@ static bool spec_copy(struct reader_spec *to, const struct reader_spec *from)
 	to->device = from->device ? strdup(from->device) : NULL;
 	to->origin = strdup(from->origin);
 	to->place = from->place ? strdup(from->place) : NULL;
+	to->power = power_copy(from->power);
 	return to->base_name && to->library && to->origin && (to->device || !from->device) &&
-	       (to->place || !from->place);
+	       (to->place || !from->place) && (to->power || !from->power);
 }
 
 static void item_free(struct item *item)
@@ -96,11 +108,17 @@ static bool same_string(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+static bool same_power(const struct reader_power *a, const struct reader_power *b)
+{
+	return a && b ? a->grace == b->grace && a->on_demand == b->on_demand : a == b;
+}
+
 /* The origin is for messages only: a line that moved in its file is no other reader. */
 static bool same_spec(const struct reader_spec *a, const struct reader_spec *b)
 {
 	return same_string(a->base_name, b->base_name) && same_string(a->library, b->library) &&
-	       same_string(a->device, b->device) && a->channel == b->channel;
+	       same_string(a->device, b->device) && a->channel == b->channel &&
+	       same_power(a->power, b->power);
 }
 
 static bool item_is(const struct item *item, const struct wanted *wanted)

@@ -20,6 +20,8 @@ enum key {
 	KEY_DEVICENAME,
 	KEY_LIBPATH,
 	KEY_CHANNELID,
+	KEY_POWERGRACE,
+	KEY_POWERON,
 	KEY_UNKNOWN,
 };
 
@@ -28,15 +30,21 @@ static const char *const key_names[] = {
 	[KEY_DEVICENAME] = "DEVICENAME",
 	[KEY_LIBPATH] = "LIBPATH",
 	[KEY_CHANNELID] = "CHANNELID",
+	[KEY_POWERGRACE] = "POWERGRACE",
+	[KEY_POWERON] = "POWERON",
 };
 
-#define FILE_ERRORS 20 /* lines written about one file: it may be no reader.conf at all */
+#define FILE_ERRORS 20  /* lines written about one file: it may be no reader.conf at all */
+#define GRACE_MAX   1e9 /* seconds; in ns it fits into 64 bits */
 
 /* The group of lines being read. */
 struct group {
 	char *value[KEY_UNKNOWN];
 	bool seen[KEY_UNKNOWN];
 	unsigned long channel;
+	struct reader_power power;
+	bool has_grace;
+	bool has_power_on;
 	int line;       /* of its first keyword; 0: nothing yet */
 	bool broken;    /* a value is wrong: the reader is lost */
 	bool uncertain; /* an unknown keyword stands in it: where it ends must be guessed */
@@ -124,6 +132,9 @@ static void group_end(struct parser *parser)
 	reader.device = group->value[KEY_DEVICENAME];
 	reader.library = group->value[KEY_LIBPATH];
 	reader.channel = group->channel;
+	reader.power = group->power;
+	reader.has_grace = group->has_grace;
+	reader.has_power_on = group->has_power_on;
 	if (!conf_append(parser->conf, &reader)) {
 		complain(parser, group->line, "out of memory");
 		free(reader.origin);
@@ -172,36 +183,87 @@ static void group_enter(struct parser *parser, enum key key, int line)
 		group->seen[key] = true;
 }
 
+/* The value of `key` is of no use. That costs the reader, unless it can do without. */
+static __attribute__((format(printf, 4, 5))) void refuse(
+	struct parser *parser, enum key key, int line, const char *format, ...)
+{
+	bool spare = key == KEY_POWERGRACE || key == KEY_POWERON;
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	complain(parser, line, "%s %s: %s left out", key_names[key], text,
+		spare ? "line" : "reader");
+	if (!spare)
+		parser->group.broken = true;
+}
+
 static void set_channel(struct parser *parser, const char *text, int line)
 {
 	char *end;
 
 	errno = 0;
 	parser->group.channel = strtoul(text, &end, 0);
-	if (errno || end == text || *end || *text == '-') {
-		complain(parser, line, "CHANNELID \"%s\" is not a number: reader left out", text);
-		parser->group.broken = true;
+	if (errno || end == text || *end || *text == '-')
+		refuse(parser, KEY_CHANNELID, line, "\"%s\" is not a number", text);
+}
+
+static void set_grace(struct parser *parser, const char *text, int line)
+{
+	double seconds;
+	char *end;
+
+	if (strcmp(text, "never") == 0) {
+		parser->group.power.grace = -1;
+		parser->group.has_grace = true;
+		return;
 	}
+	errno = 0;
+	seconds = strtod(text, &end);
+	if (errno || end == text || *end || !(seconds >= 0 && seconds <= GRACE_MAX)) {
+		refuse(parser, KEY_POWERGRACE, line,
+			"\"%s\" is neither a number of seconds nor \"never\"", text);
+		return;
+	}
+	parser->group.power.grace = (int64_t)(seconds * 1e9);
+	parser->group.has_grace = true;
+}
+
+static void set_power_on(struct parser *parser, const char *text, int line)
+{
+	bool on_demand = strcmp(text, "demand") == 0;
+
+	if (!on_demand && strcmp(text, "insertion") != 0) {
+		refuse(parser, KEY_POWERON, line, "\"%s\" is neither \"insertion\" nor \"demand\"",
+			text);
+		return;
+	}
+	parser->group.power.on_demand = on_demand;
+	parser->group.has_power_on = true;
 }
 
 static void set_value(struct parser *parser, enum key key, const char *text, int line)
 {
+	static void (*const set[KEY_UNKNOWN])(struct parser *, const char *, int) = {
+		[KEY_CHANNELID] = set_channel,
+		[KEY_POWERGRACE] = set_grace,
+		[KEY_POWERON] = set_power_on,
+	};
 	struct group *group = &parser->group;
 
 	if (*text == '\0') {
-		complain(parser, line, "%s is empty: reader left out", key_names[key]);
-		group->broken = true;
+		refuse(parser, key, line, "is empty");
 		return;
 	}
-	if (key == KEY_CHANNELID) {
-		set_channel(parser, text, line);
+	if (set[key]) {
+		set[key](parser, text, line);
 		return;
 	}
 	group->value[key] = strdup(text);
-	if (!group->value[key]) {
-		complain(parser, line, "out of memory: reader left out");
-		group->broken = true;
-	}
+	if (!group->value[key])
+		refuse(parser, key, line, "cannot be kept, memory is short");
 }
 
 /* One token of a line, as a string of its own. */
@@ -238,9 +300,8 @@ static bool take_pair(
 	if (value)
 		text = word_value(value, key);
 	if (!text) {
-		complain(parser, line, "%s %s: reader left out", key_names[key],
+		refuse(parser, key, line,
 			value ? "cannot be kept, memory is short" : "without a value");
-		parser->group.broken = true;
 		return false;
 	}
 	set_value(parser, key, text, line);
@@ -248,7 +309,7 @@ static bool take_pair(
 	return !parser->group.broken;
 }
 
-#define LINE_WORDS 16 /* words a line may have: four keywords and values, and some to spare */
+#define LINE_WORDS 16 /* words a line may have: six keywords and values, and some to spare */
 
 struct line {
 	struct word words[LINE_WORDS];

@@ -9,17 +9,23 @@
  *	DEVICENAME   /dev/ttyS0:GemPCTwin
  *	LIBPATH      /usr/lib/pcsc/drivers/serial/libccidtwin.so
  *	CHANNELID    1
+ *	POWERGRACE   never
+ *	POWERON      demand
  *
  * A reader is a group of lines in any order: FRIENDLYNAME, LIBPATH, and DEVICENAME or CHANNELID or
- * both. A keyword that the group already has begins the next group. '#' starts a comment; a value
+ * both; POWERGRACE and POWERON as it likes. A keyword that the group already has begins the next group. '#' starts a comment; a value
  * stands on the line of its keyword and is quoted if it holds spaces.
  *
  * What is wrong is logged as an error with file and line, and costs that reader: the others stand.
+ * A wrong POWERGRACE or POWERON costs that line only.
  *
  * Threads: no shared state; a `struct readers_conf` belongs to its caller.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "pcscd/readers.h"
 
 struct conf_reader {
 	char *name;            /* FRIENDLYNAME */
@@ -27,6 +33,10 @@ struct conf_reader {
 	char *library;         /* LIBPATH */
 	unsigned long channel; /* CHANNELID, 0 if there is none */
 	char *origin;          /* "file:line" of the group's first line */
+
+	struct reader_power power; /* POWERGRACE and POWERON */
+	bool has_grace;            /* POWERGRACE was there; without it the grace is 0 */
+	bool has_power_on;         /* POWERON was there */
 };
 
 struct readers_conf {

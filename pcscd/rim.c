@@ -95,8 +95,7 @@ static enum access_verdict on_access(void *context, const struct peer *peer, int
 }
 
 /* A configured reader is known by what it is, not by its line: lines move when a file is edited. */
-static void want_configured(
-	struct rim *rim, struct wanted_list *list, const struct conf_reader *reader)
+static void want_configured(struct rim *rim, struct wanted_list *list, struct conf_reader *reader)
 {
 	char name[NAME_BASE_MAX + 1];
 	struct wanted wanted = { .identity = "", .count = 1 };
@@ -104,6 +103,8 @@ static void want_configured(
 	name_of_configured(name, &rim->names, reader->name);
 	if (name_is_ignored(&rim->names, name))
 		return;
+	if (!reader->has_grace)
+		reader->power.grace = rim->options->power_grace_ns;
 	wanted.key = wanted_string(list, "%s\n%s\n%s\n%lu", name, reader->library,
 		reader->device ? reader->device : "", reader->channel);
 	wanted.specs[0] = (struct reader_spec){
@@ -114,6 +115,7 @@ static void want_configured(
 		.origin = wanted_string(list, "%s", reader->origin),
 		.place = wanted_string(list, "%c%s %lu", PLACE_TRANSIENT,
 			reader->device ? reader->device : "", reader->channel),
+		.power = reader->has_grace || reader->has_power_on ? &reader->power : NULL,
 	};
 	if (!wanted_add(list, &wanted))
 		log_line(PCSC_LOG_ERROR, "%s: this reader is configured twice", reader->origin);

@@ -379,6 +379,34 @@ START_TEST(test_exchanged)
 }
 END_TEST
 
+/* Another power policy is another reader: it is brought up anew, once. */
+START_TEST(test_power_changed)
+{
+	const struct reader_power never = { .grace = -1 };
+	const struct reader_power demand = { .grace = -1, .on_demand = true };
+	struct reader_power same = never;
+	struct wanted wanted[] = { want("c", "", "d") };
+
+	wanted[0].count = 1;
+	wanted[0].specs[0].power = &never;
+	sync_conf(wanted, 1);
+	report_up(find_device("d"));
+	wanted[0].specs[0].power = &same;
+	sync_conf(wanted, 1);
+	ck_assert_int_eq(find_device("d")->phase, UP);
+	wanted[0].specs[0].power = &demand;
+	sync_conf(wanted, 1);
+	ck_assert_int_eq(find_device("d")->phase, LEAVING);
+	report_gone(find_device("d"), READERS_END_REMOVED);
+	report_up(find_device("d"));
+	wanted[0].specs[0].power = NULL;
+	sync_conf(wanted, 1);
+	ck_assert_int_eq(find_device("d")->phase, LEAVING);
+	report_gone(find_device("d"), READERS_END_REMOVED);
+	ck_assert_int_eq(find_device("d")->phase, COMING);
+}
+END_TEST
+
 /* A server that is down: tried at growing intervals; a line when it goes, one when it is back. */
 START_TEST(test_server_down)
 {
@@ -688,6 +716,7 @@ int main(void)
 	tcase_add_test(tests, test_come_and_go);
 	tcase_add_test(tests, test_second_driver);
 	tcase_add_test(tests, test_exchanged);
+	tcase_add_test(tests, test_power_changed);
 	tcase_add_test(tests, test_server_down);
 	tcase_add_test(tests, test_flapping);
 	tcase_add_test(tests, test_bus_recovers);

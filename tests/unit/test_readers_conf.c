@@ -101,6 +101,56 @@ START_TEST(test_channel_or_device)
 }
 END_TEST
 
+START_TEST(test_power)
+{
+	parse("FRIENDLYNAME A\nLIBPATH /a\nCHANNELID 1\nPOWERGRACE 0.25\nPOWERON demand\n"
+	      "FRIENDLYNAME B\nPOWERGRACE never\nLIBPATH /b\nCHANNELID 2\n"
+	      "POWERON insertion\nFRIENDLYNAME C\nLIBPATH /c\nCHANNELID 3\n"
+	      "FRIENDLYNAME D\nLIBPATH /d\nCHANNELID 4\n");
+	ck_assert_msg(conf.errors == 0, "%s", said);
+	ck_assert_uint_eq(conf.count, 4);
+	expect(0, "A", NULL, "/a", 1, "f:1");
+	ck_assert(conf.readers[0].has_grace && conf.readers[0].has_power_on);
+	ck_assert_int_eq(conf.readers[0].power.grace, 250000000);
+	ck_assert(conf.readers[0].power.on_demand);
+	expect(1, "B", NULL, "/b", 2, "f:6");
+	ck_assert(conf.readers[1].has_grace);
+	ck_assert_int_lt(conf.readers[1].power.grace, 0);
+	/* POWERON belongs to B: it had none yet. */
+	ck_assert(conf.readers[1].has_power_on && !conf.readers[1].power.on_demand);
+	expect(2, "C", NULL, "/c", 3, "f:11");
+	ck_assert(!conf.readers[2].has_grace && !conf.readers[2].has_power_on);
+	ck_assert(!conf.readers[3].has_grace && !conf.readers[3].has_power_on);
+}
+END_TEST
+
+/* A wrong value costs its line, not the reader, and not what else stands on the line. */
+START_TEST(test_power_faults)
+{
+	static const char *const graces[] = { "-1", "soon", "1s", "nan", "inf", "1e10", "\"\"",
+		"Never", "" };
+	char text[256];
+
+	for (size_t i = 0; i < sizeof(graces) / sizeof(graces[0]); i++) {
+		snprintf(text, sizeof(text),
+			"FRIENDLYNAME A\nLIBPATH /a\nPOWERGRACE %s\nPOWERON demand\nCHANNELID 1\n",
+			graces[i]);
+		parse(text);
+		ck_assert_uint_eq(conf.errors, 1);
+		expect_error("f:3: POWERGRACE");
+		expect_error("line left out");
+		ck_assert_uint_eq(conf.count, 1);
+		ck_assert(!conf.readers[0].has_grace && conf.readers[0].power.on_demand);
+	}
+	parse("FRIENDLYNAME A LIBPATH /a POWERON later POWERGRACE 2 CHANNELID 1\n");
+	ck_assert_uint_eq(conf.errors, 1);
+	expect_error("f:1: POWERON \"later\" is neither");
+	expect(0, "A", NULL, "/a", 1, "f:1");
+	ck_assert_int_eq(conf.readers[0].power.grace, INT64_C(2000000000));
+	ck_assert(!conf.readers[0].has_power_on);
+}
+END_TEST
+
 START_TEST(test_quotes)
 {
 	parse("FRIENDLYNAME 'Single'\nLIBPATH \"/a b\"\nDEVICENAME '/dev/x y'\n"
@@ -302,6 +352,8 @@ int main(void)
 	tcase_add_test(tests, test_one_reader);
 	tcase_add_test(tests, test_any_order);
 	tcase_add_test(tests, test_channel_or_device);
+	tcase_add_test(tests, test_power);
+	tcase_add_test(tests, test_power_faults);
 	tcase_add_test(tests, test_quotes);
 	tcase_add_test(tests, test_several_on_a_line);
 	tcase_add_loop_test(tests, test_fault, 0, sizeof(faults) / sizeof(faults[0]));
