@@ -24,6 +24,7 @@ CALLS = ["transmit", "connect+disconnect", "begin+end", "status", "establish+rel
 AIMS = {"transmit": 0.6, "connect+disconnect": 0.7, "begin+end": 0.7, "status": 0.7,
         "establish+release": 0.7}
 PROCESSES = 8
+SETTLE_S = 10
 
 
 class Workbench:
@@ -73,12 +74,18 @@ class Stack:
         return statistics.median(values) if values else float("nan")
 
     def wakeups(self):
-        """Times that any thread of the daemon was scheduled, ever."""
-        total = 0
+        """{thread: times it was scheduled, ever} of the daemon."""
+        counts = {}
         for task in pathlib.Path(f"/proc/{self.daemon.program.pid}/task").iterdir():
             text = (task / "status").read_text()
-            total += sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
-        return total
+            counts[task.name] = sum(map(int, re.findall(r"ctxt_switches:\s+(\d+)", text)))
+        return counts
+
+
+def wakeups_between(before, after):
+    """A thread that ended was woken once for it."""
+    ended = sum(1 for thread in before if thread not in after)
+    return ended + sum(count - before.get(thread, 0) for thread, count in after.items())
 
 
 def print_calls(theirs, ours):
@@ -106,13 +113,15 @@ def print_contention(stacks):
 def print_idle(stacks, contexts, seconds):
     print(f"\n{contexts} idle contexts (aims: at most 4 KiB and no thread each),"
           f" and wake-ups of the idle daemon in {seconds} s (aim: 0)")
+    # What was busy before may still be putting things away.
+    time.sleep(SETTLE_S)
     before = [stack.wakeups() for stack in stacks]
     time.sleep(seconds)
     after = [stack.wakeups() for stack in stacks]
     for stack, a, b in zip(stacks, before, after):
         print(f"{stack.name:<12}{stack.figure('contexts'):7.0f} made,"
               f" {stack.figure('memory-each'):6.2f} KiB and {stack.figure('threads-each'):5.2f}"
-              f" threads each; {b - a} wake-ups")
+              f" threads each; {wakeups_between(a, b)} wake-ups")
 
 
 def arguments():
