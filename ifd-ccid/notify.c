@@ -136,7 +136,7 @@ enum ccid_result device_presence(struct device *device, unsigned slot)
 		result = CCID_GONE;
 	pthread_mutex_unlock(&device->lock);
 	if (ask && result == CCID_OK) {
-		patience.end = deadline_in_ms(2 * STATUS_MS);
+		patience.end = deadline_in_ms(INT64_C(2) * STATUS_MS);
 		result = device_exchange(device, slot, &command, &patience, false, &answer);
 	}
 	if (result != CCID_OK && result != CCID_REFUSED)

@@ -16,8 +16,8 @@ enum {
 };
 
 static struct options options = {
-	.ceiling_ms = DEFAULT_CEILING_S * 1000,
-	.total_ms = DEFAULT_TOTAL_S * 1000,
+	.ceiling_ms = DEFAULT_CEILING_S * INT64_C(1000),
+	.total_ms = DEFAULT_TOTAL_S * INT64_C(1000),
 };
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 

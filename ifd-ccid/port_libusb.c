@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "holder.h"
 #include "log.h"
+#include "number.h"
 #include "port_shared.h"
 #include "spec/usb.h"
 
@@ -87,27 +89,34 @@ static void shared_put(void)
 
 bool libusb_parse(const char *name, struct libusb_address *address)
 {
+	const char *at = name;
 	unsigned vid;
 	unsigned pid;
-	int used = 0;
-	int last = 0;
-	const char *rest;
+	unsigned n[3];
 
 	*address = (struct libusb_address){ .bus = -1, .device = -1, .interface = -1 };
-	if (sscanf(name, LIBUSB_PREFIX "%4x/%4x%n", &vid, &pid, &used) != 2)
+	if (!number_skip(&at, LIBUSB_PREFIX) || !number_take(&at, 16, UINT16_MAX, &vid) ||
+		!number_skip(&at, "/") || !number_take(&at, 16, UINT16_MAX, &pid))
 		return false;
 	address->vid = (uint16_t)vid;
 	address->pid = (uint16_t)pid;
-	rest = name + used;
-	if (*rest == '\0')
+	if (*at == '\0')
 		return true;
-	if (sscanf(rest, ":libudev:%3d:/dev/bus/usb/%3d/%3d%n", &address->interface, &address->bus,
-		    &address->device, &last) == 3)
-		return rest[last] == '\0';
-	if (sscanf(rest, ":libusb-1.0:%3d:%3d:%3d%n", &address->bus, &address->device,
-		    &address->interface, &last) == 3)
-		return rest[last] == '\0';
-	return false;
+	if (number_skip(&at, ":libudev:")) {
+		if (!number_take(&at, 10, UINT8_MAX, &n[2]) ||
+			!number_skip(&at, ":/dev/bus/usb/") ||
+			!number_take(&at, 10, UINT8_MAX, &n[0]) || !number_skip(&at, "/") ||
+			!number_take(&at, 10, UINT8_MAX, &n[1]))
+			return false;
+	} else if (!number_skip(&at, ":libusb-1.0:") || !number_take(&at, 10, UINT8_MAX, &n[0]) ||
+		   !number_skip(&at, ":") || !number_take(&at, 10, UINT8_MAX, &n[1]) ||
+		   !number_skip(&at, ":") || !number_take(&at, 10, UINT8_MAX, &n[2])) {
+		return false;
+	}
+	address->bus = (int)n[0];
+	address->device = (int)n[1];
+	address->interface = (int)n[2];
+	return *at == '\0';
 }
 
 static enum port_status status_of(enum libusb_transfer_status status)
@@ -250,6 +259,39 @@ static void usb_release(struct port *port, struct port_transfer *transfer)
 	free(mine);
 }
 
+/* The interface's name in sysfs: BUS-PORT.PORT…:CONFIGURATION.INTERFACE. */
+static void sysfs_name(const struct usb_port *u, uint8_t interface, char *out, size_t size)
+{
+	uint8_t ports[8];
+	int count =
+		libusb_get_port_numbers(libusb_get_device(u->handle), ports, (int)sizeof(ports));
+	size_t used = (size_t)snprintf(out, size, "%u", u->port.bus);
+
+	for (int i = 0; i < count && used < size; i++)
+		used += (size_t)snprintf(out + used, size - used, "%c%u", i ? '.' : '-', ports[i]);
+	if (used < size)
+		snprintf(out + used, size - used, ":%u.%u",
+			u->port.configuration[USB_CONFIG_bConfigurationValue], interface);
+}
+
+static void node_name(const struct usb_port *u, char *out, size_t size)
+{
+	snprintf(out, size, "/dev/bus/usb/%03u/%03u", u->port.bus, u->port.address);
+}
+
+static void say_busy(const struct usb_port *u, uint8_t interface)
+{
+	char holder[256];
+	char name[64];
+	char node[64];
+
+	sysfs_name(u, interface, name, sizeof(name));
+	node_name(u, node, sizeof(node));
+	if (!holder_find("", name, node, holder, sizeof(holder)))
+		snprintf(holder, sizeof(holder), "a program that we may not see");
+	log_line(LOG_ERROR, "device %s: interface %u is in use by %s", u->name, interface, holder);
+}
+
 static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t alternate)
 {
 	struct usb_port *u = of(port);
@@ -258,8 +300,7 @@ static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t 
 	(void)libusb_set_auto_detach_kernel_driver(u->handle, 1);
 	err = libusb_claim_interface(u->handle, interface);
 	if (err == LIBUSB_ERROR_BUSY)
-		log_line(LOG_ERROR, "device %s: interface %u is in use by another program", u->name,
-			interface);
+		say_busy(u, interface);
 	else if (err)
 		log_line(LOG_ERROR, "device %s: can't claim interface %u: %s", u->name, interface,
 			libusb_strerror(err));
@@ -281,6 +322,7 @@ static enum port_status usb_clear_halt(struct port *port, uint8_t endpoint)
 	return status_of_error(libusb_clear_halt(of(port)->handle, endpoint));
 }
 
+/* A device whose descriptors have changed since has to be opened anew: PORT_GONE. */
 static enum port_status usb_reset(struct port *port)
 {
 	return status_of_error(libusb_reset_device(of(port)->handle));
@@ -349,7 +391,7 @@ static size_t read_node(const struct usb_port *u, uint8_t *out, size_t size)
 	size_t len;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", u->port.bus, u->port.address);
+	node_name(u, path, sizeof(path));
 	file = fopen(path, "re");
 	if (!file)
 		return 0;

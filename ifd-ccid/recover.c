@@ -117,7 +117,7 @@ static void end_reset(struct device *device, bool done)
 static bool try_reset(struct io *io, uint8_t seq, int64_t end)
 {
 	struct device *device = io->device;
-	bool done;
+	enum port_status status;
 
 	(void)seq;
 	if (!begin_reset(device)) {
@@ -126,9 +126,11 @@ static bool try_reset(struct io *io, uint8_t seq, int64_t end)
 		return false;
 	}
 	port_cancel(device->port, &device->in);
-	done = port_reset(device->port) == PORT_OK;
-	end_reset(device, done);
-	return done && answers(io, end);
+	status = port_reset(device->port);
+	end_reset(device, status == PORT_OK);
+	if (status == PORT_GONE)
+		device_removed(device);
+	return status == PORT_OK && answers(io, end);
 }
 
 static const struct {

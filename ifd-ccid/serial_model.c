@@ -8,6 +8,7 @@
 
 #include "bundle_file.h"
 #include "bytes.h"
+#include "number.h"
 #include "serial_frame.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
@@ -67,14 +68,13 @@ static bool set_escape(const char *value, void *field)
 {
 	struct serial_escape *escape = field;
 	unsigned byte;
-	int used;
 
 	escape->len = 0;
-	while (sscanf(value, " %2x%n", &byte, &used) == 1) {
+	while (number_take(&value, 16, UINT8_MAX, &byte)) {
 		if (escape->len == SERIAL_MAX_ESCAPE)
 			return false;
 		escape->bytes[escape->len++] = (uint8_t)byte;
-		value += used;
+		value += strspn(value, " \t");
 	}
 	return *value == '\0' && escape->len > 0;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "port_usbip.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "number.h"
 
 #define UNIX_PREFIX "unix:"
 
@@ -37,15 +38,16 @@ static bool parse_tcp(const char *text, size_t len, struct usbip_address *addres
 static bool parse_busid(const char *text, struct usbip_address *address)
 {
 	const char *colon = strchr(text, ':');
+	const char *at;
 	unsigned configuration;
 	unsigned interface;
-	char end;
 
 	address->interface = -1;
 	if (!colon)
 		return take(address->busid, sizeof(address->busid), text, strlen(text));
-	if (sscanf(colon + 1, "%3u.%3u%c", &configuration, &interface, &end) != 2 ||
-		interface > UINT8_MAX)
+	at = colon + 1;
+	if (!number_take(&at, 10, UINT8_MAX, &configuration) || !number_skip(&at, ".") ||
+		!number_take(&at, 10, UINT8_MAX, &interface) || *at)
 		return false;
 	address->interface = (int)interface;
 	return take(address->busid, sizeof(address->busid), text, (size_t)(colon - text));

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Small pure parts of the CCID driver: device strings, options, speeds, secrets, USB/IP messages. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "activate.h"
 #include "bytes.h"
+#include "holder.h"
 #include "log.h"
 #include "options.h"
 #include "port_libusb.h"
@@ -70,6 +74,68 @@ START_TEST(libusb_strings)
 	ck_assert(!libusb_parse("usb:08e6/3437:", &a));
 	ck_assert(!libusb_parse("usb:08e6/3437:libudev:1:/dev/bus/usb/002", &a));
 	ck_assert(!libusb_parse("usb:08e6/3437:libusb-1.0:2:13:1x", &a));
+}
+END_TEST
+
+static char tree[] = "/tmp/test_ccid_pure.XXXXXX";
+
+static const char *in_tree(const char *path)
+{
+	static char full[256];
+
+	snprintf(full, sizeof(full), "%s%s", tree, path);
+	return full;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(in_tree(path), "we");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* Who has an interface: a kernel driver, or else the processes with the device's node open. */
+START_TEST(holders)
+{
+	static const char *const folders[] = { "/sys", "/sys/bus", "/sys/bus/usb",
+		"/sys/bus/usb/devices", "/sys/bus/usb/devices/1-2:1.0",
+		"/sys/bus/usb/devices/1-2:1.1", "/proc", "/proc/12", "/proc/12/fd", "/proc/34",
+		"/proc/34/fd", "/proc/self", "/proc/self/fd" };
+	size_t count = sizeof(folders) / sizeof(folders[0]);
+	char out[64];
+
+	ck_assert_ptr_nonnull(mkdtemp(tree));
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(mkdir(in_tree(folders[i]), 0700), 0);
+	ck_assert_int_eq(
+		symlink("../../drivers/usbhid", in_tree("/sys/bus/usb/devices/1-2:1.0/driver")), 0);
+	ck_assert_int_eq(
+		symlink("../../drivers/usbfs", in_tree("/sys/bus/usb/devices/1-2:1.1/driver")), 0);
+	write_file("/proc/34/comm", "scdaemon\n");
+	ck_assert_int_eq(symlink("/dev/null", in_tree("/proc/12/fd/0")), 0);
+	ck_assert_int_eq(symlink("/dev/null", in_tree("/proc/34/fd/0")), 0);
+	ck_assert_int_eq(symlink("/dev/bus/usb/001/007", in_tree("/proc/34/fd/5")), 0);
+
+	ck_assert(holder_find(tree, "1-2:1.0", "/dev/bus/usb/001/007", out, sizeof(out)));
+	ck_assert_str_eq(out, "kernel driver usbhid");
+	ck_assert(holder_find(tree, "1-2:1.1", "/dev/bus/usb/001/007", out, sizeof(out)));
+	ck_assert_str_eq(out, "scdaemon (process 34)");
+	ck_assert(holder_find(tree, "1-2:1.2", "/dev/bus/usb/001/007", out, 8));
+	ck_assert_str_eq(out, "scdaemo");
+	ck_assert(!holder_find(tree, "1-2:1.1", "/dev/bus/usb/001/008", out, sizeof(out)));
+	ck_assert(!holder_find("/nonexistent", "1-2:1.1", "/dev/x", out, sizeof(out)));
+
+	ck_assert_int_eq(unlink(in_tree("/sys/bus/usb/devices/1-2:1.0/driver")), 0);
+	ck_assert_int_eq(unlink(in_tree("/sys/bus/usb/devices/1-2:1.1/driver")), 0);
+	ck_assert_int_eq(unlink(in_tree("/proc/34/comm")), 0);
+	ck_assert_int_eq(unlink(in_tree("/proc/12/fd/0")), 0);
+	ck_assert_int_eq(unlink(in_tree("/proc/34/fd/0")), 0);
+	ck_assert_int_eq(unlink(in_tree("/proc/34/fd/5")), 0);
+	while (count-- > 0)
+		ck_assert_int_eq(rmdir(in_tree(folders[count])), 0);
+	ck_assert_int_eq(rmdir(tree), 0);
 }
 END_TEST
 
@@ -179,6 +245,7 @@ int main(void)
 	tcase_add_test(tc, usbip_strings);
 	tcase_add_test(tc, usbip_strings_refused);
 	tcase_add_test(tc, libusb_strings);
+	tcase_add_test(tc, holders);
 	tcase_add_test(tc, options);
 	tcase_add_test(tc, speeds);
 	tcase_add_test(tc, secrets);
