@@ -92,6 +92,14 @@ static int bind_and_listen(const struct addrinfo *ai)
 	return -1;
 }
 
+static bool is_port(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+	long port = strtol(text, NULL, 10);
+
+	return digits && !text[digits] && port >= 1 && port <= 65535;
+}
+
 static int listen_tcp(const char *host_port, char *why, size_t why_size)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE },
@@ -106,7 +114,8 @@ static int listen_tcp(const char *host_port, char *why, size_t why_size)
 		start++;
 		len -= 2;
 	}
-	if (!colon || len == 0 || len >= sizeof(host)) {
+	/* getaddrinfo() takes a port modulo 65536. */
+	if (!colon || len == 0 || len >= sizeof(host) || !is_port(colon + 1)) {
 		snprintf(why, why_size, "tcp:%s: expected tcp:HOST:PORT", host_port);
 		return -1;
 	}

@@ -39,7 +39,7 @@ struct ctl {
 /* A command being run: words[0] is its name. */
 struct command {
 	struct ctl *ctl;
-	char *words[WORDS_MAX];
+	char *words[WORDS_MAX + 1];
 	size_t count;
 	FILE *answer;
 	char why[512];
@@ -48,19 +48,34 @@ struct command {
 /* NULL when done, else what is wrong. */
 typedef const char *(*command_handler)(struct command *c);
 
+/* Moves *text behind a decimal number; false when there is none. */
+static bool parse_index(const char **text, size_t *index)
+{
+	char *end;
+
+	if (**text < '0' || **text > '9')
+		return false;
+	errno = 0;
+	*index = strtoul(*text, &end, 10);
+	*text = end;
+	return !errno;
+}
+
 /* "READER" or "READER.SLOT". */
 static const char *parse_slot(const struct command *c, struct rack_slot *found)
 {
-	unsigned long reader, slot = 0;
-	char *end;
+	const char *text = c->words[1];
+	size_t reader, slot = 0;
+	bool ok;
 
 	if (c->count < 2)
 		return "which reader?";
-	errno = 0;
-	reader = strtoul(c->words[1], &end, 10);
-	if (*end == '.' && end[1])
-		slot = strtoul(end + 1, &end, 10);
-	if (end == c->words[1] || *end || errno)
+	ok = parse_index(&text, &reader);
+	if (ok && *text == '.') {
+		text++;
+		ok = parse_index(&text, &slot);
+	}
+	if (!ok || *text)
 		return "a reader is a number, or READER.SLOT";
 	return rack_find(c->ctl->rack, reader, slot, found) ? NULL : "no such reader or slot";
 }
@@ -160,7 +175,7 @@ static const char *do_faults(struct command *c)
 
 	if (wrong)
 		return wrong;
-	if (c->count != 3)
+	if (c->count < 3)
 		return "expected: faults READER FILE, or none";
 	if (strcmp(c->words[2], "none") != 0) {
 		script = fault_load(c->words[2], c->why, sizeof(c->why));
@@ -179,23 +194,24 @@ static const char *do_quit(struct command *c)
 
 static const struct {
 	const char *name;
+	size_t words; /* with the name, at most */
 	command_handler run;
 } commands[] = {
-	{ "insert", do_insert },
-	{ "remove", do_remove },
-	{ "plug", do_plug },
-	{ "unplug", do_unplug },
-	{ "list", do_list },
-	{ "stats", do_stats },
-	{ "faults", do_faults },
-	{ "quit", do_quit },
+	{ "insert", WORDS_MAX, do_insert },
+	{ "remove", 2, do_remove },
+	{ "plug", 2, do_plug },
+	{ "unplug", 2, do_unplug },
+	{ "list", 1, do_list },
+	{ "stats", 2, do_stats },
+	{ "faults", 3, do_faults },
+	{ "quit", 1, do_quit },
 };
 
 static const char *run_words(struct command *c)
 {
 	for (size_t i = 0; c->count && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(commands[i].name, c->words[0]) == 0)
-			return commands[i].run(c);
+			return c->count > commands[i].words ? "too many words" : commands[i].run(c);
 	return "no such command; there are: insert, remove, plug, unplug, list, stats, faults, "
 	       "quit";
 }
@@ -228,7 +244,7 @@ static void answer_line(struct client *client)
 	const char *wrong;
 	char head[600];
 
-	for (char *w = strtok_r(client->line, " \t\r", &save); w && c.count < WORDS_MAX;
+	for (char *w = strtok_r(client->line, " \t\r", &save); w && c.count <= WORDS_MAX;
 		w = strtok_r(NULL, " \t\r", &save))
 		c.words[c.count++] = w;
 	c.answer = open_memstream(&text, &size);
@@ -365,16 +381,16 @@ static int print_answer(const char *text)
 	return 1;
 }
 
-int ctl_client(const char *path, int argc, char **argv)
+int ctl_client(const char *path, char *const words[])
 {
 	char line[LINE_MAX_BYTES], why[256];
 	size_t len = 0;
 	char *text;
 	int fd, status;
 
-	for (int i = 0; i < argc; i++) {
-		len += (size_t)snprintf(
-			line + len, sizeof(line) - len, "%s%s", argv[i], i + 1 < argc ? " " : "\n");
+	for (size_t i = 0; words[i]; i++) {
+		len += (size_t)snprintf(line + len, sizeof(line) - len, "%s%s", words[i],
+			words[i + 1] ? " " : "\n");
 		if (len >= sizeof(line)) {
 			fprintf(stderr, "vreader: the command is too long\n");
 			return 1;

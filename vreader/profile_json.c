@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vreader/profile_json.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "vreader/bytes.h"
 
@@ -192,6 +194,8 @@ bool profile_json_load(
 	bool ok;
 
 	*p = (struct profile){ 0 };
+	if (!root && access(path, R_OK) < 0)
+		return fail(&f, "%s", strerror(errno));
 	if (!root)
 		return fail(&f, "cannot be read as JSON");
 	if (json_object_is_type(root, json_type_array))
