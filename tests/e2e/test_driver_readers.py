@@ -18,8 +18,14 @@ COLLECTION = harness.SOURCE.parent / "shared/reference/readers/readers.json"
 PROFILES = ("extended", "short", "tpdu", "character")
 LEVELS = {0: "character", 1: "tpdu", 2: "short_apdu", 4: "extended_apdu"}
 LONG = (256, 257, 258, 65535)
+TABLE = harness.BUILD / "driver-readers.txt"
+SHORT_ONLY = "short messages only"
 # Readers whose messages are too short for some short responses, and which can't chain them.
 SHORT_MESSAGES = {("2ABE:1003", 0), ("2ABE:1003", 1), ("09D8:0427", 0)}
+
+
+def level_of(reader):
+    return LEVELS[reader["ccid"]["dwFeatures"] >> 16 & 7]
 
 
 def pattern(length):
@@ -108,47 +114,72 @@ class DriverReaders(harness.CardwireTest):
 
     @unittest.skipUnless(COLLECTION.exists(), f"needs {COLLECTION}")
     def test_real_readers(self):
-        readers = json.loads(COLLECTION.read_text())
+        """The results are in TABLE, a row for each reader; here only how many there are of which."""
         devices = collections.OrderedDict()
-        for reader in readers:
+        for reader in json.loads(COLLECTION.read_text()):
             devices.setdefault(reader["file"] or id(reader), []).append(reader)
         step = int(os.environ.get("CARDWIRE_READERS", "1"))
-        table = collections.Counter()
-        failures = []
+        seen = set()
+        rows = []
         for interfaces in list(devices.values())[::step]:
-            for protocol in (0, 1):
-                self.one_device(interfaces, protocol, table, failures)
-        for (level, protocol, result), count in sorted(table.items()):
-            print(f"{level:14} T={protocol} {result:20} {count}")
-        self.assertEqual(failures, [], "\n".join(failures))
+            results = [self.one_device(interfaces, protocol, seen) for protocol in (0, 1)]
+            rows += [(reader, *row) for reader, *row in zip(interfaces, *results)]
+        self.write_table(rows)
+        counts = collections.Counter(self.verdict(row[1:]) for row in rows)
+        print(f"{len(rows)} readers: "
+            + ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items()))
+            + f"; see {TABLE}")
+        self.assertEqual(counts["failed"], 0,
+            "\n".join(self.row(*row) for row in rows if self.verdict(row[1:]) == "failed"))
 
-    def one_device(self, interfaces, protocol, table, failures):
+    @staticmethod
+    def verdict(results):
+        if any(result.startswith("failed") for result in results):
+            return "failed"
+        if not {"good", SHORT_ONLY} & set(results):
+            return "without T=0 and T=1"
+        return "good, with short messages only" if SHORT_ONLY in results else "good"
+
+    @staticmethod
+    def row(reader, t0, t1):
+        number = reader["interface"]["bInterfaceNumber"]
+        name = reader["own_name"] or reader["iProduct"] or ""
+        return (f"{reader['vid']}:{reader['pid']} {number:2} {level_of(reader):14}"
+            f" T=0 {t0:20} T=1 {t1:20} {name}")
+
+    def write_table(self, rows):
+        TABLE.write_text("".join(self.row(*row).rstrip() + "\n" for row in rows))
+
+    def one_device(self, interfaces, protocol, seen):
+        """The result of each of its interfaces with a card of this protocol."""
         path = self.tmp / "profile.json"
         path.write_text(json.dumps(interfaces))
         vreader = harness.VReader(self, profile=path, protocol=f"t{protocol}")
-        for reader in interfaces:
-            ccid = reader["ccid"]
-            level = LEVELS[ccid["dwFeatures"] >> 16 & 7]
-            lengths = (1, 254, 255, 300) if table[level, protocol, "good"] else (1, 254, 255,
-                *LONG)
-            name = f"{reader['vid']}:{reader['pid']}"
-            good = "good"
-            if (name, protocol) in SHORT_MESSAGES:
-                # A message is 10 bytes more than a case 4 command, which is 6 more than its data.
-                lengths = [n for n in lengths if n + 16 <= ccid["dwMaxCCIDMessageLength"]]
-                good = "short messages only"
-            if not ccid["dwProtocols"] & 1 << protocol:
-                table[level, protocol, "not offered"] += 1
-                continue
-            device = f"{vreader.device()}:1.{reader['interface']['bInterfaceNumber']}"
-            try:
-                self.use_slot(0, device, protocol, level, lengths)
-                table[level, protocol, good] += 1
-            except AssertionError as error:
-                table[level, protocol, "failed"] += 1
-                failures.append(f"{name} {reader['own_name']} {level} "
-                    f"T={protocol}: {error}")
+        results = [self.one_interface(reader, protocol, vreader, seen) for reader in interfaces]
         vreader.program.stop_well()
+        return results
+
+    def one_interface(self, reader, protocol, vreader, seen):
+        level = level_of(reader)
+        # The longest lengths, which take long, only with the first good one of each kind.
+        lengths = (1, 254, 255, 300) if (level, protocol) in seen else (1, 254, 255, *LONG)
+        name = f"{reader['vid']}:{reader['pid']}"
+        good = "good"
+        if (name, protocol) in SHORT_MESSAGES:
+            # A message is 10 bytes more than a case 4 command, which is 6 more than its data.
+            longest = reader["ccid"]["dwMaxCCIDMessageLength"]
+            lengths = [n for n in lengths if n + 16 <= longest]
+            good = SHORT_ONLY
+        if not reader["ccid"]["dwProtocols"] & 1 << protocol:
+            return "not offered"
+        device = f"{vreader.device()}:1.{reader['interface']['bInterfaceNumber']}"
+        try:
+            self.use_slot(0, device, protocol, level, lengths)
+        except AssertionError as error:
+            return f"failed: {error}"
+        if good != SHORT_ONLY:
+            seen.add((level, protocol))
+        return good
 
 
 if __name__ == "__main__":
