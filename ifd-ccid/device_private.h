@@ -76,6 +76,7 @@ struct device {
 	bool repairing;   /* recovery has the bulk-IN pipe: don't submit */
 	bool resetting;   /* and the port: no exchange begins */
 	bool packetwise;  /* the reader may leave out the packet that ends a transfer */
+	unsigned looks;   /* for answers without an end */
 	unsigned useless; /* transfers in a row that brought no answer to anyone */
 
 	struct port_transfer event;

@@ -14,10 +14,11 @@ enum {
 	MAX_USELESS = 200, /* empty, stale or cut answers in a row before the pipe is given up */
 	SHORT_ANSWER = CCID_MSG_HEADER_SIZE + 256 + 2 + 3, /* a short response, or a T=1 block */
 	ICCD_READ = 4096,                                  /* the longest data stage of iccd.c */
-	LOOK_MS = 1000,         /* without an answer, until a look for one without an end */
-	REST_MS = 2000,         /* for the rest of a message that came in parts */
-	OUT_MS = 5000,          /* for a command to be taken, once its answer is there */
-	RECOVER_MS = 3000,      /* for recovery after a failure */
+	MAX_LOOKS = 3,     /* in the life of a device: one that leaves packets out shows soon */
+	LOOK_MS = 1000,    /* without an answer, until a look for one without an end */
+	REST_MS = 2000,    /* for the rest of a message that came in parts */
+	OUT_MS = 5000,     /* for a command to be taken, once its answer is there */
+	RECOVER_MS = 3000, /* for recovery after a failure */
 	RECOVER_ABORT_MS = 800, /* after an abort, whose caller waits for it */
 };
 
@@ -319,6 +320,7 @@ uint8_t pipe_next_seq(struct device *device)
 /* With the lock held, which is given up for a while: is there an answer that has no end? */
 static void look(struct device *device)
 {
+	device->looks++;
 	pthread_mutex_unlock(&device->lock);
 	port_cancel(device->port, &device->in);
 	pthread_mutex_lock(&device->lock);
@@ -329,7 +331,8 @@ static void look(struct device *device)
 static enum ccid_result await(struct io *io, bool abortable)
 {
 	struct device *device = io->device;
-	bool may_look = device->port->keeps_partial && !device->packetwise;
+	bool may_look =
+		device->port->keeps_partial && !device->packetwise && device->looks < MAX_LOOKS;
 	int64_t look_at = deadline_in_ms(LOOK_MS);
 	int64_t out_deadline = 0;
 
