@@ -506,6 +506,28 @@ START_TEST(test_exclusive_and_back)
 }
 END_TEST
 
+/* Exclusive access begins when no call of others is under way any more. */
+START_TEST(test_exclusive_waits_for_a_call)
+{
+	struct client busy = shared(), client = dial();
+	union wire_body body = { .connect = { .szReader = READER,
+					 .dwShareMode = SCARD_SHARE_EXCLUSIVE,
+					 .dwPreferredProtocols = SCARD_PROTOCOL_ANY } };
+	struct wire_connect reply;
+
+	establish(&client);
+	ask_transmit(&busy, busy.protocol, "\2", 1, 100);
+	ck_assert(!is_readable(&busy, NEVER_MS));
+	body.connect.hContext = client.context;
+	send_request(&client, WIRE_CONNECT, &body);
+	ck_assert(!is_readable(&client, NEVER_MS));
+	close(busy.fd);
+	read_all(&client, &reply, sizeof(reply));
+	ck_assert_uint_eq(reply.rv, SCARD_S_SUCCESS);
+	close(client.fd);
+}
+END_TEST
+
 /* A refusal must not touch the card. */
 START_TEST(test_refused_reconnect_does_not_reset)
 {
@@ -998,6 +1020,7 @@ int main(void)
 	tcase_add_test(tests, test_protocols);
 	tcase_add_test(tests, test_internal_attributes_are_not_for_clients);
 	tcase_add_test(tests, test_exclusive_and_back);
+	tcase_add_test(tests, test_exclusive_waits_for_a_call);
 	tcase_add_test(tests, test_refused_reconnect_does_not_reset);
 	tcase_add_test(tests, test_reset_is_told_to_others);
 	tcase_add_test(tests, test_queue_of_transactions);
