@@ -166,10 +166,11 @@ static const struct item *holder(const struct inventory *inventory, const struct
 /* Hands the device to the driver whose turn it is. */
 static void item_start(struct inventory *inventory, struct item *item, int64_t now)
 {
-	const struct reader_spec *spec = &item->specs[item->choice];
+	struct reader_spec *spec = &item->specs[item->choice];
 	const struct item *other;
 
 	item->blocked = false;
+	spec->again = item->missing;
 	switch (inventory->table->add(spec, &item->id)) {
 	case READERS_OK:
 		item->state = ITEM_COMING;
@@ -228,6 +229,8 @@ static void item_refused(
 		return;
 	}
 	item->choice = 0;
+	if (item->source == INVENTORY_CONF && why == READERS_END_REFUSED)
+		item->missing = true; /* the table has said why */
 	if (item->source == INVENTORY_CONF && (why == READERS_END_NO_DEVICE || item->missing)) {
 		item_missing(item, "is not there");
 		item_later(item, now);

@@ -10,7 +10,7 @@
  * A device is known by its key (where it is: "usb 1-3:1.0", "file:line") and its identity (what it
  * is: another identity at the same key is another device). It is tried with each of its drivers in
  * order. When none takes it, a bus device is left alone until it is unplugged; a configured one
- * that isn't there (IFD_NO_SUCH_DEVICE) is tried again with growing intervals for as long as it is
+ * that isn't there (IFD_NO_SUCH_DEVICE) or that its driver cannot open is tried again with growing intervals for as long as it is
  * configured. One line is logged when such a device goes missing and one when it is back.
  *
  * Threads: not locked. One thread (the main loop) makes all calls; what the reader table reports

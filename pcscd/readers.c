@@ -37,6 +37,7 @@ struct device {
 	char *origin;
 	char *place; /* or NULL */
 	bool hotplug;
+	bool again;
 	struct reader_power power;
 
 	/* Of the device's own thread. */
@@ -342,8 +343,10 @@ static bool open_device(struct device *device, enum readers_end *end)
 		return false;
 	}
 	if (rc != IFD_SUCCESS) {
-		log_line(PCSC_LOG_ERROR, "%s: %s: the driver cannot open %s (%ld)", device->origin,
+		log_line(device->again ? PCSC_LOG_DEBUG : PCSC_LOG_ERROR,
+			"%s: %s: the driver cannot open %s (%ld)", device->origin,
 			device->base_name, device->path ? device->path : "the device", rc);
+		*end = READERS_END_REFUSED;
 		return false;
 	}
 	simultaneous = driver_get_byte(channel, TAG_IFD_SIMULTANEOUS_ACCESS, 1);
@@ -556,6 +559,7 @@ static struct device *device_new(const struct reader_spec *spec)
 	device->origin = strdup(spec->origin ? spec->origin : "reader");
 	device->place = spec->place ? strdup(spec->place) : NULL;
 	device->hotplug = spec->hotplug;
+	device->again = spec->again;
 	device->power = spec->power ? *spec->power : table.power;
 	device->digit = -1;
 	device->looking = 1;

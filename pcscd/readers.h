@@ -31,6 +31,7 @@ struct reader_spec {
 	const char *place;     /* what tells it from readers of equal name, or NULL: see places.h */
 	const struct reader_power *power; /* NULL: what readers_init() said */
 	bool hotplug; /* comes from the USB bus: several of one driver may live together */
+	bool again;   /* not the first try: that the driver does not open it has been said */
 };
 
 enum readers_result {
@@ -43,7 +44,8 @@ enum readers_result {
 enum readers_end {
 	READERS_END_REMOVED,     /* readers_remove() asked for it */
 	READERS_END_NO_DEVICE,   /* the driver said IFD_NO_SUCH_DEVICE, on opening or later */
-	READERS_END_OPEN_FAILED, /* the driver could not be loaded or did not open it; logged */
+	READERS_END_OPEN_FAILED, /* the driver could not be loaded, or takes no more; logged */
+	READERS_END_REFUSED,     /* the driver did not open it; logged, unless tried again */
 };
 
 /*

@@ -379,6 +379,35 @@ START_TEST(test_exchanged)
 }
 END_TEST
 
+/* A device that the driver cannot open yet: tried again, more and more rarely, without a word. */
+START_TEST(test_refused)
+{
+	struct wanted wanted[] = { want("c", "", "d") };
+	const struct log_config log = { .level = PCSC_LOG_ERROR };
+	int64_t begin = now;
+	char *said;
+
+	wanted[0].count = 1;
+	log_open(&log);
+	capture_begin();
+	sync_conf(wanted, 1);
+	for (int i = 0; i < 20; i++) {
+		report_gone(find_device("d"), READERS_END_REFUSED);
+		ck_assert_ptr_null(find_device("d"));
+		ck_assert_int_ge(inventory_deadline(inventory), now + INVENTORY_RETRY_MIN);
+		ck_assert_int_le(inventory_deadline(inventory), now + INVENTORY_RETRY_MAX);
+		now = inventory_deadline(inventory);
+		inventory_tick(inventory, now);
+	}
+	ck_assert_int_gt(now - begin, 60 * CLOCK_S);
+	report_up(find_device("d"));
+	said = capture_end();
+	ck_assert_uint_eq(capture_lines(said), 1);
+	ck_assert_ptr_nonnull(strstr(said, "is back"));
+	free(said);
+}
+END_TEST
+
 /* Another power policy is another reader: it is brought up anew, once. */
 START_TEST(test_power_changed)
 {
@@ -716,6 +745,7 @@ int main(void)
 	tcase_add_test(tests, test_come_and_go);
 	tcase_add_test(tests, test_second_driver);
 	tcase_add_test(tests, test_exchanged);
+	tcase_add_test(tests, test_refused);
 	tcase_add_test(tests, test_power_changed);
 	tcase_add_test(tests, test_server_down);
 	tcase_add_test(tests, test_flapping);
