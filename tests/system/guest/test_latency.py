@@ -7,7 +7,7 @@ import time
 import unittest
 
 from guestlib import (Host, Program, SHARE, Watch, add_card_device, install_debian, install_ours,
-                      restart_socket)
+                      journal, restart_socket)
 
 PRESENT = 0x20
 ROUNDS = 7
@@ -94,7 +94,7 @@ class Latency(unittest.TestCase):
                 late.append(what)
         print("\n" + "\n".join(table), flush=True)
         (SHARE / "latency.txt").write_text("\n".join(table) + "\n")
-        self.assertFalse(late, "later than the aim")
+        self.assertFalse(late, f"later than the aim\n{journal()[-3000:]}")
 
 
 if __name__ == "__main__":
