@@ -141,7 +141,8 @@ class Readers(unittest.TestCase):
                       "after the last ", end="", flush=True)
                 self.assertEqual(daemon_pid(), pid)
             except AssertionError as error:
-                raise AssertionError(f"{error}\n{journal()[-4000:]}") from error
+                raise AssertionError(f"{error}; listed: {client.readers(context)}, the kernel's: "
+                                     f"{usb_devices('08e6', '4433')}\n{journal()[-4000:]}") from error
             finally:
                 for identifier in there:
                     self.host.command("device_del", id=identifier)
