@@ -35,6 +35,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 	struct wanted wanted = { 0 };
 	size_t count = bundles_match(bundles, interface->vendor, interface->product,
 		interface->interface_class, matches);
+	size_t named = 0;
 	const char *device;
 	const char *origin;
 	const char *place;
@@ -61,7 +62,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 		name_of_device(name, rules, friendly, interface->interface, interface->serial);
 		if (name_is_ignored(rules, name))
 			continue;
-		wanted.specs[wanted.count++] = (struct reader_spec){
+		wanted.specs[named++] = (struct reader_spec){
 			.base_name = wanted_string(list, "%s", name),
 			.library = wanted_string(list, "%s", matches[i].library),
 			.device = device,
@@ -70,6 +71,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 			.hotplug = true,
 		};
 	}
+	wanted.count = named;
 	wanted_add(list, &wanted);
 }
 
