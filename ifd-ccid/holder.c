@@ -65,7 +65,7 @@ static void program_of(const char *root, const char *pid, char name[32])
 	char path[PATH_MAX];
 	FILE *file;
 
-	strcpy(name, "?");
+	memcpy(name, "?", sizeof("?"));
 	snprintf(path, sizeof(path), "%s/proc/%s/comm", root, pid);
 	file = fopen(path, "re");
 	if (!file)
