@@ -138,7 +138,6 @@ class DriverFaults(harness.CardwireTest):
             slot.close()
             vreader.program.stop_well()
 
-
     def test_no_empty_packet_ever(self):
         """A reader that never ends an answer of whole packets costs one time-out, not one each."""
         faults = self.tmp / "always.fault"
