@@ -9,8 +9,10 @@ from pathlib import Path
 
 SHARE = Path(__file__).resolve().parent
 # Debian's own packages first, as the root has them; then ours over them; and back.
-ORDER = ["test_foreign", "test_ours", "test_latency", "test_service", "test_readers", "test_access",
-         "test_packages", "test_suspend"]
+ORDER = ["test_foreign", "test_ours", "test_libusb", "test_latency", "test_service", "test_readers",
+         "test_access", "test_packages", "test_suspend"]
+# Those that neither measure time nor take minutes.
+QUICK = ["test_foreign", "test_ours", "test_libusb", "test_service", "test_access"]
 
 
 class Result(unittest.TextTestResult):
@@ -37,12 +39,13 @@ class Result(unittest.TextTestResult):
 
 def main():
     sys.path.insert(0, str(SHARE))
-    patterns = json.loads((SHARE / "options.json").read_text())["patterns"]
+    options = json.loads((SHARE / "options.json").read_text())
+    patterns = options["patterns"]
     loader = unittest.TestLoader()
     if patterns:
         loader.testNamePatterns = [p if "*" in p else f"*{p}*" for p in patterns]
     assert sorted(ORDER) == sorted(path.stem for path in SHARE.glob("test_*.py")), "ORDER is not complete"
-    suite = loader.loadTestsFromNames(ORDER)
+    suite = loader.loadTestsFromNames(QUICK if options["quick"] else ORDER)
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=Result)
     result = runner.run(suite)
     verdict = {
