@@ -140,8 +140,8 @@ static bool run_establish(void *context)
 	       check("SCardReleaseContext", api.release(fresh));
 }
 
-/* The bytes of a 5-byte SCardTransmit and its answer: header, structure, data (dossier of the wire
- * protocol: 8 + 32 + 5 there, 32 + 2 back). */
+/* The bytes of a 5-byte SCardTransmit and its answer: header, structure, data (see wire/messages.h):
+ * 8 + 32 + 5 there, 32 + 2 back. */
 #define PING_BYTES 45
 #define PONG_BYTES 34
 
