@@ -11,17 +11,17 @@ from harness import Client, NULL_LIBRARY, Pcscd, reader_entry
 from winscard import LEAVE, RESET, SHARE_DIRECT, SHARE_EXCLUSIVE, SHARE_SHARED
 
 COMMAND = "0084000008"
-LEASE_S = 1
 READER = "Good 00 00"
 
 
-@harness.with_each_library
-class Transactions:
+class Sharing:
+    """Two clients, each with a handle of the same card."""
+
     def setUp(self):
         super().setUp()
         self.daemon = Pcscd(self, reader_entry("Good", "null:", NULL_LIBRARY)
                             + reader_entry("Slow", "null:delay=500", NULL_LIBRARY),
-                            options=["--lease", LEASE_S])
+                            options=["--lease", self.LEASE_S])
         self.holder, self.holder_context, self.held = self.connected()
         self.waiter, self.waiter_context, self.handle = self.connected()
 
@@ -35,6 +35,12 @@ class Transactions:
         client.begin(handle)
         self.assertEqual(client.transmit(handle, COMMAND), "9000")
         client.end(handle)
+
+
+@harness.with_each_library
+class Transactions(Sharing):
+    # Out of reach, however slow the machine.
+    LEASE_S = 60
 
     def test_turn_passes_at_once(self):
         self.holder.begin(self.held)
@@ -55,49 +61,9 @@ class Transactions:
         self.holder.kill()
         # The card was reset for the next one, who is told so, once.
         self.assertIn(waiting.rv(), ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
-        self.assertLess(time.monotonic() - before, LEASE_S)
+        self.assertLess(time.monotonic() - before, 5)
         self.waiter.reconnect(self.handle)
         self.assert_works(self.waiter, self.handle)
-
-    def test_holder_stopped(self):
-        self.holder.begin(self.held)
-        self.holder.send_signal(signal.SIGSTOP)
-        before = time.monotonic()
-        rv = self.waiter.rv("begin", self.handle)
-        self.assertIn(rv, ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
-        self.assertLess(time.monotonic() - before, LEASE_S + 2)
-        if rv != "SCARD_S_SUCCESS":
-            self.waiter.reconnect(self.handle)
-            self.waiter.begin(self.handle)
-        self.waiter.end(self.handle)
-        self.holder.send_signal(signal.SIGCONT)
-        self.assertEqual(self.holder.rv("transmit", self.held, COMMAND), "SCARD_W_RESET_CARD")
-        self.assertIn(self.holder.rv("end", self.held),
-                      ("SCARD_W_RESET_CARD", "SCARD_E_NOT_TRANSACTED"))
-        self.holder.reconnect(self.held)
-        self.assert_works(self.holder, self.held)
-
-    def test_holder_sleeping_alone_keeps_its_turn(self):
-        self.holder.begin(self.held)
-        # A wait in which nothing happens, longer than the lease.
-        [[_, event, _]] = self.holder.status_change(self.holder_context, 0, [[READER, 0]])
-        self.assertEqual(self.holder.rv("status_change", self.holder_context, 2000 * LEASE_S,
-                                        [[READER, event & ~winscard.STATE_CHANGED]]),
-                         "SCARD_E_TIMEOUT")
-        self.assertEqual(self.holder.transmit(self.held, COMMAND), "9000")
-        self.holder.end(self.held)
-
-    def test_active_holder_keeps_its_turn(self):
-        """The lease counts silence, and a running exchange is none."""
-        holder, context, held = self.connected("Slow 01 00")
-        waiter, _, handle = self.connected("Slow 01 00")
-        holder.begin(held)
-        waiting = waiter.start("begin", handle)
-        for _ in range(4 * LEASE_S):
-            self.assertEqual(holder.transmit(held, COMMAND), "9000")
-        self.assertFalse(waiting.done())
-        holder.end(held)
-        self.assertEqual(waiting.rv(), "SCARD_S_SUCCESS")
 
     def test_waiter_killed(self):
         third, _, handle = self.connected()
@@ -109,16 +75,6 @@ class Transactions:
         self.assertEqual(waiting.rv(), "SCARD_S_SUCCESS")
         third.end(handle)
         self.assert_works(self.holder, self.held)
-
-    def test_waiter_stopped_while_its_turn_comes(self):
-        """A turn that goes to one who cannot take it is a lease as well."""
-        third, _, handle = self.connected()
-        self.holder.begin(self.held)
-        self.waiter.start("begin", self.handle)
-        self.waiter.send_signal(signal.SIGSTOP)
-        waiting = third.start("begin", handle)
-        self.holder.end(self.held)
-        self.assertIn(waiting.rv(), ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
 
     def test_connect_waits_in_the_same_queue(self):
         self.holder.begin(self.held)
@@ -196,7 +152,7 @@ class Transactions:
         for pending in running:
             longest, done = pending.value(60)
             self.assertEqual(done, 50)
-            self.assertLess(longest, LEASE_S)
+            self.assertLess(longest, 5)
 
     def test_direct_needs_no_turn(self):
         self.holder.begin(self.held)
@@ -210,16 +166,72 @@ class Transactions:
 
 
 @harness.with_each_library
+class Leases(Sharing):
+    LEASE_S = 1
+
+    def test_holder_stopped(self):
+        self.holder.begin(self.held)
+        self.holder.send_signal(signal.SIGSTOP)
+        before = time.monotonic()
+        rv = self.waiter.rv("begin", self.handle)
+        self.assertIn(rv, ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
+        self.assertLess(time.monotonic() - before, self.LEASE_S + 2)
+        if rv != "SCARD_S_SUCCESS":
+            self.waiter.reconnect(self.handle)
+            self.waiter.begin(self.handle)
+        self.waiter.end(self.handle)
+        self.holder.send_signal(signal.SIGCONT)
+        self.assertEqual(self.holder.rv("transmit", self.held, COMMAND), "SCARD_W_RESET_CARD")
+        self.assertIn(self.holder.rv("end", self.held),
+                      ("SCARD_W_RESET_CARD", "SCARD_E_NOT_TRANSACTED"))
+        self.holder.reconnect(self.held)
+        self.assert_works(self.holder, self.held)
+
+    def test_holder_sleeping_alone_keeps_its_turn(self):
+        self.holder.begin(self.held)
+        # A wait in which nothing happens, longer than the lease.
+        [[_, event, _]] = self.holder.status_change(self.holder_context, 0, [[READER, 0]])
+        self.assertEqual(self.holder.rv("status_change", self.holder_context, 2000 * self.LEASE_S,
+                                        [[READER, event & ~winscard.STATE_CHANGED]]),
+                         "SCARD_E_TIMEOUT")
+        self.assertEqual(self.holder.transmit(self.held, COMMAND), "9000")
+        self.holder.end(self.held)
+
+    def test_active_holder_keeps_its_turn(self):
+        """The lease counts silence, and a running exchange is none."""
+        holder, context, held = self.connected("Slow 01 00")
+        waiter, _, handle = self.connected("Slow 01 00")
+        holder.begin(held)
+        waiting = waiter.start("begin", handle)
+        for _ in range(4 * self.LEASE_S):
+            self.assertEqual(holder.transmit(held, COMMAND), "9000")
+        self.assertFalse(waiting.done())
+        holder.end(held)
+        self.assertEqual(waiting.rv(), "SCARD_S_SUCCESS")
+
+    def test_waiter_stopped_while_its_turn_comes(self):
+        """A turn that goes to one who cannot take it is a lease as well."""
+        third, _, handle = self.connected()
+        self.holder.begin(self.held)
+        self.waiter.start("begin", self.handle)
+        self.waiter.send_signal(signal.SIGSTOP)
+        waiting = third.start("begin", handle)
+        self.holder.end(self.held)
+        self.assertIn(waiting.rv(), ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
+
+
+@harness.with_each_library
 class HolderDiesAtEveryStep:
     """The holder is killed, or stopped, in a driver call and between any two of its calls; the next
     one always gets the slot."""
 
+    LEASE_S = 1
     STEPS = ["establish", "connect", "begin", "transmit", "transmitting", "end", "disconnect"]
 
     def setUp(self):
         super().setUp()
         self.daemon = Pcscd(self, reader_entry("Slow", "null:delay=500", NULL_LIBRARY),
-                            options=["--lease", LEASE_S])
+                            options=["--lease", self.LEASE_S])
 
     def go(self, client, last):
         """Runs a client up to and including a step."""
@@ -262,7 +274,7 @@ class HolderDiesAtEveryStep:
                 other.begin(handle)
             self.assertEqual(other.transmit(handle, COMMAND), "9000")
             other.end(handle)
-            self.assertLess(time.monotonic() - before, LEASE_S + 4, step)
+            self.assertLess(time.monotonic() - before, self.LEASE_S + 4, step)
             victim.send_signal(signal.SIGCONT)
             victim.stop()
             other.stop()
