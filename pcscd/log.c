@@ -152,6 +152,13 @@ static void emit_journal(int level, const char *text)
 	sd_journal_sendv(entry, count + 1);
 }
 
+static void emit_plain(const char *text)
+{
+	char line[LINE_MAX_BYTES + 2];
+
+	write_stdout(line, (size_t)snprintf(line, sizeof(line), "%s\n", text));
+}
+
 static void emit(int level, const char *text, int64_t now)
 {
 	if (state.closed)
@@ -159,6 +166,9 @@ static void emit(int level, const char *text, int64_t now)
 	switch (state.sink) {
 	case LOG_SINK_STDOUT:
 		emit_stdout(level, text, now);
+		break;
+	case LOG_SINK_PLAIN:
+		emit_plain(text);
 		break;
 	case LOG_SINK_SYSLOG:
 		syslog(severities[level], "%s", text);

@@ -31,6 +31,7 @@
 
 enum log_sink {
 	LOG_SINK_STDOUT, /* microseconds since the previous line, then the text; flushed per line */
+	LOG_SINK_PLAIN,  /* standard output, the text alone */
 	LOG_SINK_SYSLOG, /* severity follows the level */
 	LOG_SINK_JOURNAL,
 };

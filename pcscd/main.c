@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "pcscd/check.h"
 #include "pcscd/daemon.h"
 #include "pcscd/log.h"
 #include "pcscd/options.h"
@@ -80,6 +81,15 @@ static int request_hotplug(const struct options *options)
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;
+}
+
+/* --check: status 1 if anything is wrong. */
+static int check(const struct options *options)
+{
+	const struct log_config config = { .sink = LOG_SINK_PLAIN, .level = PCSC_LOG_ERROR };
+
+	log_open(&config);
+	return check_configuration(options) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static bool add_socket(struct start *start, int fd, unsigned array_length)
@@ -189,6 +199,10 @@ int main(int argc, char *argv[])
 	case OPTIONS_RUN:
 		if (start.options.hotplug_request) {
 			code = request_hotplug(&start.options);
+			break;
+		}
+		if (start.options.check) {
+			code = check(&start.options);
 			break;
 		}
 		start_log(&start.options, false);

@@ -32,6 +32,7 @@ enum long_only {
 	OPT_MAX_CONNECTIONS,
 	OPT_ARRAY_SOCKET,
 	OPT_ALLOW,
+	OPT_CHECK,
 };
 
 static const struct option long_options[] = {
@@ -63,6 +64,7 @@ static const struct option long_options[] = {
 	{ "max-connections-per-user", required_argument, NULL, OPT_MAX_CONNECTIONS },
 	{ "array-socket", required_argument, NULL, OPT_ARRAY_SOCKET },
 	{ "allow", required_argument, NULL, OPT_ALLOW },
+	{ "check", no_argument, NULL, OPT_CHECK },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -74,6 +76,8 @@ static const char usage_text[] =
 	"  -f, --foreground              stay in the foreground, log to standard output\n"
 	"  -x, --auto-exit               exit after 60 s without a client\n"
 	"  -H, --hotplug                 make the running daemon look for readers again\n"
+	"      --check                   say what is wrong with configuration and drivers, and "
+	"exit\n"
 	"      --socket PATH             serve this socket\n"
 	"      --array-socket PATH:N     serve clients built for N readers on a second socket\n"
 	"      --ready-fd N              write a newline to descriptor N when ready\n"
@@ -273,6 +277,9 @@ static bool take_flag(struct options *options, int option)
 		return true;
 	case OPT_DISABLE_POLKIT:
 		options->polkit = false;
+		return true;
+	case OPT_CHECK:
+		options->check = true;
 		return true;
 	default:
 		return false;

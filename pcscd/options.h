@@ -59,6 +59,7 @@ struct options {
 	int ready_fd; /* -1: none */
 
 	bool hotplug_request; /* -H: tell the running daemon to look again */
+	bool check;           /* --check: say what is wrong with the configuration, and end */
 };
 
 enum options_result {

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "pcscd/card.h"
 #include "pcscd/clock.h"
+#include "pcscd/config.h"
 #include "pcscd/events.h"
 #include "pcscd/session.h"
 #include "pcscd/slot.h"
@@ -380,6 +382,15 @@ static json_object *waiter_json(const struct report *report, const struct waiter
 	return json;
 }
 
+static json_object *daemon_json(void)
+{
+	json_object *json = json_object_new_object();
+
+	json_object_object_add(json, "version", json_object_new_string(CARDWIRE_VERSION));
+	json_object_object_add(json, "pid", json_object_new_int(getpid()));
+	return json;
+}
+
 static json_object *report_json(const struct report *report)
 {
 	json_object *json = json_object_new_object();
@@ -392,6 +403,7 @@ static json_object *report_json(const struct report *report)
 		if (is_visible(report, &waiter->peer))
 			json_object_array_add(waiters, waiter_json(report, waiter));
 	}
+	json_object_object_add(json, "daemon", daemon_json());
 	json_object_object_add(json, "readers", readers);
 	json_object_object_add(json, "waiters", waiters);
 	return json;

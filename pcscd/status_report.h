@@ -2,7 +2,7 @@
 /*
  * Who uses which reader, as a JSON document. pcscctl(1) describes what of it people see.
  *
- *	{ "readers": [ reader … ], "waiters": [ waiter … ] }
+ *	{ "daemon": { version, pid }, "readers": [ reader … ], "waiters": [ waiter … ] }
  *	reader:  name, card, atr, protocol, driver, device, sharing, holder, running,
  *	         handles [ … ], queue [ … ]
  *	waiter:  a client, and "readers": the names it waits for, or null: all
