@@ -122,7 +122,7 @@ static int connect_status(const char *socket, const char *path)
 	return knock(socket) ? connect_to(path) : -1;
 }
 
-json_object *report_fetch(const char *socket)
+json_object *report_ask(const char *socket, char why[REPORT_WHY])
 {
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	json_object *json = NULL;
@@ -130,23 +130,33 @@ json_object *report_fetch(const char *socket)
 	int fd;
 
 	if (!wire_status_path(socket, path, sizeof(path))) {
-		fprintf(stderr, "pcscctl: %s: too long a path for a socket\n", socket);
+		snprintf(why, REPORT_WHY, "%s: too long a path for a socket", socket);
 		return NULL;
 	}
 	fd = connect_status(socket, path);
 	if (fd >= 0)
 		text = read_all(fd);
 	if (!text) {
-		fprintf(stderr, "pcscctl: %s: %s%s\n", path, strerror(errno),
+		snprintf(why, REPORT_WHY, "%s: %s%s", path, strerror(errno),
 			fd < 0 ? " (is pcscd running?)" : "");
 	} else {
 		json = parse(text);
 		if (!json)
-			fprintf(stderr, "pcscctl: %s: the answer makes no sense\n", path);
+			snprintf(why, REPORT_WHY, "%s: the answer makes no sense", path);
 	}
 	free(text);
 	if (fd >= 0)
 		close(fd);
+	return json;
+}
+
+json_object *report_fetch(const char *socket)
+{
+	char why[REPORT_WHY];
+	json_object *json = report_ask(socket, why);
+
+	if (!json)
+		fprintf(stderr, "pcscctl: %s\n", why);
 	return json;
 }
 

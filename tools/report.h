@@ -8,12 +8,17 @@
 
 #include <json-c/json.h>
 
+#define REPORT_WHY 256 /* bytes */
+
 /*
  * The document of the daemon that serves `socket`, for the caller to json_object_put(); it has the
  * arrays "readers" and "waiters". A daemon that the service manager starts for its first client is
- * started. NULL, told on standard error: there is no daemon, or none that has such a socket. Takes
- * 10 s at most for each side.
+ * started. NULL, and `why` says why: there is no daemon, or none that has such a socket. Takes 10 s
+ * at most for each side.
  */
+json_object *report_ask(const char *socket, char why[REPORT_WHY]);
+
+/* The same; why not is told on standard error. */
 json_object *report_fetch(const char *socket);
 
 /* A new object with those members of `from`; `keys` ends with NULL. */
