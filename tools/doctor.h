@@ -15,7 +15,8 @@
 
 struct doctor_place {
 	const char *socket; /* the daemon's, for clients */
-	const char *root;   /* the folder whose sys, dev, proc, run, etc and usr are looked at; "": / */
+	const char
+		*root; /* the folder whose sys, dev, proc, run, etc and usr are looked at; "": / */
 };
 
 /*

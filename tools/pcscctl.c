@@ -13,6 +13,7 @@ static const struct verb {
 	const char *help;
 } verbs[] = {
 	{ "list", pcscctl_list, "readers, their cards, drivers and devices" },
+	{ "doctor", pcscctl_doctor, "what keeps readers from working, and what to do about it" },
 	{ "who", pcscctl_who, "which programs use which reader, and who waits for whom" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -20,12 +21,14 @@ static const struct verb {
 enum {
 	OPT_SOCKET = 1,
 	OPT_JSON,
+	OPT_ROOT,
 	OPT_HELP,
 };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "root", required_argument, NULL, OPT_ROOT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
@@ -38,7 +41,8 @@ static void print_help(FILE *out)
 	fprintf(out, "\nOptions:\n"
 		     "  --socket PATH  the daemon's socket, instead of $PCSCLITE_CSOCK_NAME or\n"
 		     "                 " PCSCCTL_SOCKET "\n"
-		     "  --json         for programs\n");
+		     "  --json         for programs\n"
+		     "  --root FOLDER  doctor: look at the system below this folder\n");
 }
 
 static const struct verb *find_verb(const char *name)
@@ -53,7 +57,8 @@ static const struct verb *find_verb(const char *name)
 int main(int argc, char *argv[])
 {
 	const char *socket = secure_getenv("PCSCLITE_CSOCK_NAME");
-	struct pcscctl options = { .socket = socket && *socket ? socket : PCSCCTL_SOCKET };
+	struct pcscctl options = { .socket = socket && *socket ? socket : PCSCCTL_SOCKET,
+		.root = "" };
 	const struct verb *verb = NULL;
 	int option;
 
@@ -64,6 +69,9 @@ int main(int argc, char *argv[])
 			break;
 		case OPT_JSON:
 			options.json = true;
+			break;
+		case OPT_ROOT:
+			options.root = optarg;
 			break;
 		case OPT_HELP:
 			print_help(stdout);

@@ -10,10 +10,12 @@
 struct pcscctl {
 	const char *socket; /* the daemon's, for clients */
 	bool json;          /* rather than text */
+	const char *root;   /* for doctor: the folder that has sys, dev, …; "": / */
 };
 
 /* Each returns the exit status; what went wrong is told on standard error. */
 int pcscctl_list(const struct pcscctl *options);
+int pcscctl_doctor(const struct pcscctl *options);
 int pcscctl_who(const struct pcscctl *options);
 
 #endif

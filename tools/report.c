@@ -18,8 +18,7 @@
 #define CHUNK      65536
 #define REPORT_MAX ((size_t)256 << 20) /* bytes; nobody has so many clients */
 
-/* Connected, with a time limit on each read and write; -1 with errno. */
-static int connect_to(const char *path)
+int report_connect(const char *path)
 {
 	const struct timeval limit = { .tv_sec = TIMEOUT_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -43,11 +42,7 @@ static int connect_to(const char *path)
 	return -1;
 }
 
-/*
- * Waits until the daemon answers a client, whatever it says. The service manager may listen in its
- * place and start it at the first connection. False with errno: nobody is there.
- */
-static bool knock(const char *path)
+bool report_knock(const char *path)
 {
 	const struct {
 		struct wire_header header;
@@ -57,7 +52,7 @@ static bool knock(const char *path)
 		.version = { .major = WIRE_VERSION_MAJOR, .minor = WIRE_VERSION_MINOR },
 	};
 	char answer[sizeof(struct wire_version)];
-	int fd = connect_to(path);
+	int fd = report_connect(path);
 	bool answered;
 
 	if (fd < 0)
@@ -115,11 +110,11 @@ static json_object *parse(const char *text)
 
 static int connect_status(const char *socket, const char *path)
 {
-	int fd = connect_to(path);
+	int fd = report_connect(path);
 
 	if (fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED))
 		return fd;
-	return knock(socket) ? connect_to(path) : -1;
+	return report_knock(socket) ? report_connect(path) : -1;
 }
 
 json_object *report_ask(const char *socket, char why[REPORT_WHY])

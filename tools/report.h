@@ -7,6 +7,17 @@
 #define CARDWIRE_TOOLS_REPORT_H
 
 #include <json-c/json.h>
+#include <stdbool.h>
+
+/* Connects to a socket, with a time limit on each read and write; -1 with errno. */
+int report_connect(const char *path);
+
+/*
+ * Waits until the daemon answers a client, whatever it says. The service manager may listen in its
+ * place and start it at the first connection. False with errno: nobody is there, or (EAGAIN) it
+ * doesn't answer.
+ */
+bool report_knock(const char *socket);
 
 #define REPORT_WHY 256 /* bytes */
 
