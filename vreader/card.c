@@ -7,6 +7,7 @@
 #include "spec/ccid.h"
 #include "vreader/card_t0.h"
 #include "vreader/card_t1.h"
+#include "vreader/tag_front.h"
 
 enum {
 	TS_DIRECT = 0x3B,
@@ -44,7 +45,9 @@ struct card {
 	uint8_t fidi;
 	uint8_t pps[PPS_MAX]; /* PPS answer to send */
 	size_t pps_len;
-	bool deaf; /* the last bytes came in a way it cannot hear */
+	bool deaf;       /* the last bytes came in a way it cannot hear */
+	struct tag *tag; /* NULL unless contactless */
+	struct tag_front front;
 };
 
 static uint8_t first_protocol(const struct card_options *o)
@@ -124,11 +127,32 @@ struct card *card_new(const struct card_options *options, struct card_app *app)
 	return card;
 }
 
+struct card *card_new_tag(struct tag *tag)
+{
+	struct card *card = tag ? calloc(1, sizeof(*card)) : NULL;
+
+	if (!card) {
+		tag_free(tag);
+		return NULL;
+	}
+	card->options = card_options_default;
+	card->tag = tag;
+	card->atr_len = tag_front_atr(tag_identity(tag), card->atr);
+	return card;
+}
+
+struct tag *card_tag(const struct card *card)
+{
+	return card->tag;
+}
+
 void card_free(struct card *card)
 {
 	if (!card)
 		return;
-	card->apdu.app->ops->free(card->apdu.app);
+	tag_free(card->tag);
+	if (card->apdu.app)
+		card->apdu.app->ops->free(card->apdu.app);
 	free(card);
 }
 
@@ -136,6 +160,14 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 {
 	const struct card_options *o = &card->options;
 
+	if (card->tag) {
+		tag_reset(card->tag);
+		card->powered = true;
+		/* The protocol of the air is hidden; hosts are shown T=1. */
+		card->protocol = 1;
+		*atr = card->atr;
+		return card->atr_len;
+	}
 	card_apdu_reset(&card->apdu);
 	card_t0_reset(&card->t0, &card->apdu, &card->rsp, o->t0_single);
 	card_t1_reset(&card->t1, &card->apdu, &card->rsp, o->ifsc, o->crc, o->wtx_every);
@@ -200,8 +232,8 @@ void card_receive(struct card *card, struct card_link link, const uint8_t *bytes
 {
 	bool fresh = card->fresh;
 
-	card->deaf =
-		!card->powered || link.fidi != card->fidi || link.inverse != card->options.inverse;
+	card->deaf = !card->powered || card->tag || link.fidi != card->fidi ||
+		     link.inverse != card->options.inverse;
 	card->pps_len = 0;
 	if (card->deaf || len == 0)
 		return;
@@ -235,6 +267,8 @@ bool card_send(struct card *card, struct card_burst *burst)
 
 const struct card_response *card_exchange(struct card *card, const uint8_t *apdu, size_t len)
 {
+	if (card->tag)
+		return tag_front_exchange(&card->front, card->tag, apdu, len);
 	card->fresh = false;
 	card_apdu_process(&card->apdu, APDU_OVER_T1, apdu, len, &card->rsp);
 	return &card->rsp;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "vreader/card_apdu.h"
+#include "vreader/tag.h"
 
 enum {
 	CARD_T0 = 1 << 0,
@@ -60,6 +61,15 @@ struct card;
 
 /* Takes app over, also when it fails; app may be NULL, then NULL is returned. */
 struct card *card_new(const struct card_options *options, struct card_app *app);
+
+/* A tag as a card of a reader that hides the air (tag_front.h): it has an ATR and takes commands, but
+ * no contacts, so card_receive() and card_send() bring nothing. Takes the tag over, also when it
+ * fails; tag may be NULL, then NULL is returned. */
+struct card *card_new_tag(struct tag *tag);
+
+/* The tag it was made of; NULL: a card with contacts. */
+struct tag *card_tag(const struct card *card);
+
 void card_free(struct card *card);
 
 /* Cold or warm reset. Returns the length of the ATR, which stays valid as long as the card. */

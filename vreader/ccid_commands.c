@@ -106,17 +106,32 @@ void slot_auto_activate(struct slot *slot)
 		activate(slot, &atr);
 }
 
+/* Whether a slot that this one excludes has its card under power. */
+static bool excluded(const struct slot *slot)
+{
+	const struct ccid_device *dev = slot->dev;
+
+	for (size_t i = 0; dev->intf.exclusive && i < dev->slot_count; i++)
+		if (&dev->slots[i] != slot && dev->slots[i].powered)
+			return true;
+	return false;
+}
+
 static void icc_power_on(struct slot *slot, const struct ccid_message *msg, int64_t now)
 {
 	const uint8_t *atr;
 	size_t len;
 
 	(void)now;
+	if (excluded(slot)) {
+		slot_fail(slot, msg, CCID_ERROR_CMD_SLOT_BUSY);
+		return;
+	}
 	if (!voltage_acceptable(slot->dev, msg->specific[0])) {
 		slot_fail(slot, msg, CCID_MSG_bPowerSelect);
 		return;
 	}
-	if (!slot->card || !supply(slot, msg->specific[0])) {
+	if (!slot->card || slot->dev->intf.raw || !supply(slot, msg->specific[0])) {
 		slot_power_down(slot);
 		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
 		return;
@@ -181,6 +196,8 @@ static bool negotiate(struct slot *slot, uint8_t protocol, uint8_t fidi)
 	struct card_burst burst;
 	const uint8_t *atr;
 
+	if (card_tag(slot->card))
+		return true;
 	pps[3] = pps[0] ^ pps[1] ^ pps[2];
 	card_power_on(slot->card, &atr);
 	if (o->specific)
@@ -301,7 +318,7 @@ static const struct ccid_command commands[] = {
 	{ PC_to_RDR_GetSlotStatus, RDR_to_PC_SlotStatus, get_slot_status },
 	{ PC_to_RDR_Secure, RDR_to_PC_DataBlock, NULL },
 	{ PC_to_RDR_T0APDU, RDR_to_PC_SlotStatus, NULL },
-	{ PC_to_RDR_Escape, RDR_to_PC_Escape, NULL },
+	{ PC_to_RDR_Escape, RDR_to_PC_Escape, ccid_escape },
 	{ PC_to_RDR_GetParameters, RDR_to_PC_Parameters, get_parameters },
 	{ PC_to_RDR_ResetParameters, RDR_to_PC_Parameters, reset_parameters },
 	{ PC_to_RDR_IccClock, RDR_to_PC_SlotStatus, icc_clock },

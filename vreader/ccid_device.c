@@ -69,7 +69,8 @@ void ccid_free(struct ccid_device *dev)
 
 uint8_t slot_icc_status(const struct slot *slot)
 {
-	if (!slot->card)
+	/* Raw-command firmware looks for tags only when the host has it do so. */
+	if (!slot->card || slot->dev->intf.raw)
 		return CCID_ICC_ABSENT;
 	return slot->powered ? CCID_ICC_ACTIVE : CCID_ICC_INACTIVE;
 }
@@ -352,8 +353,9 @@ void ccid_reset(struct ccid_device *dev)
 		slot->job.busy = false;
 		slot->aborting = false;
 		slot_power_down(slot);
+		pn532_reset(&slot->chip);
 		slot_auto_activate(slot);
-		slot->changed = slot->card != NULL;
+		slot->changed = slot->card != NULL && !dev->intf.raw;
 	}
 }
 
@@ -365,6 +367,9 @@ size_t ccid_slots(const struct ccid_device *dev)
 static void card_changed(struct slot *slot)
 {
 	slot_power_down(slot);
+	pn532_reset(&slot->chip);
+	if (slot->dev->intf.raw)
+		return;
 	slot_auto_activate(slot);
 	slot->changed = true;
 	slot->dev->host.notify(slot->dev->host.ctx);
@@ -393,7 +398,9 @@ bool ccid_remove(struct ccid_device *dev, size_t number)
 	card = slot->card;
 	slot->card = NULL;
 	slot->powered = false;
-	if (slot->job.busy)
+	if (slot->job.busy && dev->intf.raw)
+		ccid_escape_left(slot);
+	else if (slot->job.busy)
 		job_fail(slot, CCID_ERROR_ICC_MUTE);
 	card_changed(slot);
 	card_free(card);
@@ -403,6 +410,11 @@ bool ccid_remove(struct ccid_device *dev, size_t number)
 bool ccid_present(const struct ccid_device *dev, size_t number)
 {
 	return number < dev->slot_count && dev->slots[number].card;
+}
+
+bool ccid_contactless(const struct ccid_device *dev, size_t number)
+{
+	return number < dev->slot_count && dev->intf.contactless >> number & 1;
 }
 
 const struct ccid_stats *ccid_stats(const struct ccid_device *dev)

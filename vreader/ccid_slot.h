@@ -8,6 +8,7 @@
 #define CARDWIRE_VREADER_CCID_SLOT_H
 
 #include "vreader/ccid_device.h"
+#include "vreader/pn532.h"
 
 enum {
 	SLOT_TPDU_MAX =
@@ -24,9 +25,9 @@ struct job {
 	uint8_t seq;
 	int64_t due; /* when step is called, ns */
 	slot_step step;
-	uint32_t left_ms; /* APDU levels: what the card still needs */
-	uint32_t bwi;     /* multiplier of the block waiting time for this command */
-	size_t expected;  /* character level: bytes to collect */
+	uint32_t left_ms;    /* APDU levels: what the card still needs */
+	uint32_t bwi;        /* multiplier of the block waiting time for this command */
+	size_t expected;     /* character level: bytes to collect */
 };
 
 /* The reader's side of T=0 at TPDU level. */
@@ -59,6 +60,20 @@ struct iccd_state {
 	int64_t due; /* when the card's answer is there, ns */
 };
 
+/* The answer to an Escape, while the reader takes its time. */
+struct slot_escape {
+	uint8_t answer[PN532_ANSWER_MAX + 2];
+	size_t answer_len;
+};
+
+/* An Escape that the reader has been taught: commands that begin so get this answer. */
+struct taught_escape {
+	uint8_t command[32];
+	size_t len;
+	uint8_t answer[64];
+	size_t answer_len;
+};
+
 struct slot {
 	struct ccid_device *dev;
 	uint8_t index;
@@ -82,6 +97,8 @@ struct slot {
 	uint8_t rx[SLOT_TPDU_MAX]; /* from the card, not yet used */
 	size_t rx_len;
 	struct iccd_state iccd;
+	struct slot_escape escape;
+	struct pn532 chip; /* raw-command firmware */
 };
 
 struct ccid_device {
@@ -95,6 +112,8 @@ struct ccid_device {
 	size_t out_len;
 	bool out_overflow;
 	uint8_t *in; /* bulk-IN message under construction */
+	struct taught_escape taught[CCID_TAUGHT_MAX];
+	size_t taught_count;
 	struct ccid_stats stats;
 };
 
@@ -147,6 +166,10 @@ void ccid_xfr_block(struct slot *slot, const struct ccid_message *msg, int64_t n
 void ccid_exchange_ifsd(struct slot *slot);
 /* Fi by the high nibble of TA1. */
 unsigned ccid_fi(uint8_t ta1);
+/* PC_to_RDR_Escape. */
+void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now);
+/* Raw-command firmware: the tag has left the field while its answer was awaited. */
+void ccid_escape_left(struct slot *slot);
 /* Forgets open chains and bytes of an exchange that was given up. */
 void ccid_level_reset(struct slot *slot);
 

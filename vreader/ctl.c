@@ -12,6 +12,7 @@
 
 #include "vreader/address.h"
 #include "vreader/card_options.h"
+#include "vreader/hex.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,
@@ -80,13 +81,28 @@ static const char *parse_slot(const struct command *c, struct rack_slot *found)
 	return rack_find(c->ctl->rack, reader, slot, found) ? NULL : "no such reader or slot";
 }
 
+/* insert READER tag-KIND [KEY=VALUE]...; tags with commands hold the card "iso". */
+static const char *insert_tag(
+	const struct command *c, const struct rack_slot *where, struct tag_options *options)
+{
+	bool wants_app = options->kind == TAG_A || options->kind == TAG_B;
+	const char *wrong = NULL;
+
+	for (size_t i = 3; !wrong && i < c->count; i++)
+		wrong = tag_options_set(options, c->words[i]);
+	return wrong ? wrong : rack_insert_tag(where, options, wants_app ? iso_card_new() : NULL);
+}
+
 /* insert READER [CARD [KEY=VALUE]...] */
 static const char *do_insert(struct command *c)
 {
 	struct card_options options = c->ctl->rack->card;
+	struct tag_options tag;
 	struct rack_slot where;
 	const char *wrong = parse_slot(c, &where);
 
+	if (!wrong && c->count > 2 && tag_options_named(&tag, c->words[2]))
+		return insert_tag(c, &where, &tag);
 	for (size_t i = 3; !wrong && i < c->count; i++)
 		wrong = card_options_set(&options, c->words[i]);
 	return wrong ? wrong : rack_insert(&where, c->count > 2 ? c->words[2] : "iso", &options);
@@ -186,6 +202,27 @@ static const char *do_faults(struct command *c)
 	return NULL;
 }
 
+/* escape READER COMMAND ANSWER, in hexadecimal; ANSWER may be "-" for none. */
+static const char *do_escape(struct command *c)
+{
+	uint8_t command[32];
+	uint8_t answer[64];
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	size_t len;
+	size_t answer_len = 0;
+
+	if (wrong)
+		return wrong;
+	if (c->count < 4 || !hex_parse(c->words[2], command, sizeof(command), &len) ||
+		(strcmp(c->words[3], "-") != 0 &&
+			!hex_parse(c->words[3], answer, sizeof(answer), &answer_len)))
+		return "expected: escape READER HEX HEX";
+	return ccid_teach_escape(where.ccid, command, len, answer, answer_len)
+		       ? NULL
+		       : "it can't learn that, or no more";
+}
+
 static const char *do_quit(struct command *c)
 {
 	*c->ctl->quit = true;
@@ -204,6 +241,7 @@ static const struct {
 	{ "list", 1, do_list },
 	{ "stats", 2, do_stats },
 	{ "faults", 3, do_faults },
+	{ "escape", 4, do_escape },
 	{ "quit", 1, do_quit },
 };
 
@@ -213,7 +251,7 @@ static const char *run_words(struct command *c)
 		if (strcmp(commands[i].name, c->words[0]) == 0)
 			return c->count > commands[i].words ? "too many words" : commands[i].run(c);
 	return "no such command; there are: insert, remove, plug, unplug, list, stats, faults, "
-	       "quit";
+	       "escape, quit";
 }
 
 static void client_destroy(struct client *client)

@@ -25,6 +25,10 @@ enum {
 	AUTOMATIC = CCID_FEATURE_AUTO_CONF_ATR | CCID_FEATURE_AUTO_VOLTAGE |
 		    CCID_FEATURE_AUTO_CLOCK | CCID_FEATURE_AUTO_BAUD | CCID_FEATURE_AUTO_PPS |
 		    CCID_FEATURE_AUTO_IFSD,
+	/* What lies behind the reader is none of the host's business. */
+	HIDES_AIR = CCID_FEATURE_LEVEL_EXTENDED_APDU | CCID_FEATURE_AUTO_CONF_ATR |
+		    CCID_FEATURE_AUTO_VOLTAGE | CCID_FEATURE_AUTO_CLOCK | CCID_FEATURE_AUTO_BAUD |
+		    CCID_FEATURE_AUTO_PARAM_NEGOTIATION | CCID_FEATURE_AUTO_IFSD,
 	HOST_DRIVEN = CCID_FEATURE_AUTO_CLOCK | CCID_FEATURE_AUTO_BAUD,
 
 	/* A message that holds the longest APDU, and the least the class allows (CCID 1.1 §5.1). */
@@ -37,14 +41,58 @@ static const struct builtin {
 	const char *product;
 	uint32_t features;
 	uint32_t message;
+	uint8_t slots;        /* 0 means 1 */
+	uint8_t endpoints;    /* 0 means 3 */
+	uint32_t contactless; /* a bit for each slot */
+	bool exclusive;
+	bool raw;
 } builtins[] = {
-	{ "extended", "Virtual Reader (extended APDU)",
-		CCID_FEATURE_LEVEL_EXTENDED_APDU | AUTOMATIC, MESSAGE_EXTENDED },
-	{ "short", "Virtual Reader (short APDU)", CCID_FEATURE_LEVEL_SHORT_APDU | AUTOMATIC,
-		MESSAGE_MIN },
-	{ "tpdu", "Virtual Reader (TPDU)", CCID_FEATURE_LEVEL_TPDU | HOST_DRIVEN, MESSAGE_MIN },
-	{ "character", "Virtual Reader (character)", CCID_FEATURE_LEVEL_CHARACTER | HOST_DRIVEN,
-		MESSAGE_MIN },
+	{ .name = "extended",
+		.product = "Virtual Reader (extended APDU)",
+		.features = CCID_FEATURE_LEVEL_EXTENDED_APDU | AUTOMATIC,
+		.message = MESSAGE_EXTENDED },
+	{ .name = "short",
+		.product = "Virtual Reader (short APDU)",
+		.features = CCID_FEATURE_LEVEL_SHORT_APDU | AUTOMATIC,
+		.message = MESSAGE_MIN },
+	{ .name = "tpdu",
+		.product = "Virtual Reader (TPDU)",
+		.features = CCID_FEATURE_LEVEL_TPDU | HOST_DRIVEN,
+		.message = MESSAGE_MIN },
+	{ .name = "character",
+		.product = "Virtual Reader (character)",
+		.features = CCID_FEATURE_LEVEL_CHARACTER | HOST_DRIVEN,
+		.message = MESSAGE_MIN },
+	{ .name = "contactless",
+		.product = "Virtual Contactless Reader",
+		.features = HIDES_AIR,
+		.message = MESSAGE_EXTENDED,
+		.contactless = 1 },
+	{ .name = "contactless-polled",
+		.product = "Virtual Contactless Reader (polled)",
+		.features = HIDES_AIR,
+		.message = MESSAGE_EXTENDED,
+		.endpoints = 2,
+		.contactless = 1 },
+	{ .name = "contactless-raw",
+		.product = "Virtual Raw Reader",
+		.features = HIDES_AIR,
+		.message = MESSAGE_MIN,
+		.contactless = 1,
+		.raw = true },
+	{ .name = "dual",
+		.product = "Virtual Dual Reader",
+		.features = HIDES_AIR,
+		.message = MESSAGE_EXTENDED,
+		.slots = 2,
+		.contactless = 2 },
+	{ .name = "dual-exclusive",
+		.product = "Virtual Dual Reader (one at a time)",
+		.features = HIDES_AIR,
+		.message = MESSAGE_EXTENDED,
+		.slots = 2,
+		.contactless = 2,
+		.exclusive = true },
 };
 
 static void fill_ccid(const struct builtin *b, uint8_t *d)
@@ -63,7 +111,8 @@ static void fill_ccid(const struct builtin *b, uint8_t *d)
 	put_le32(d + CCID_DESC_dwMaxCCIDMessageLength, b->message);
 	d[CCID_DESC_bClassGetResponse] = 0xFF;
 	d[CCID_DESC_bClassEnvelope] = 0xFF;
-	d[CCID_DESC_bMaxCCIDBusySlots] = 1;
+	d[CCID_DESC_bMaxSlotIndex] = b->slots ? (uint8_t)(b->slots - 1) : 0;
+	d[CCID_DESC_bMaxCCIDBusySlots] = b->slots && !b->exclusive ? b->slots : 1;
 }
 
 bool profile_builtin(const char *name, struct profile *p)
@@ -81,7 +130,10 @@ bool profile_builtin(const char *name, struct profile *p)
 	snprintf(p->serial, sizeof(p->serial), "virtual");
 	p->interface_count = 1;
 	p->interfaces[0].cls = CCID_INTERFACE_CLASS;
-	p->interfaces[0].endpoints = 3;
+	p->interfaces[0].endpoints = b->endpoints ? b->endpoints : 3;
+	p->interfaces[0].contactless = b->contactless;
+	p->interfaces[0].exclusive = b->exclusive;
+	p->interfaces[0].raw = b->raw;
 	snprintf(p->interfaces[0].name, sizeof(p->interfaces[0].name), "CCID");
 	fill_ccid(b, p->interfaces[0].ccid);
 	return true;

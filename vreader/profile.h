@@ -37,6 +37,9 @@ struct profile_interface {
 	char name[PROFILE_NAME_MAX];
 	enum profile_place place;
 	uint8_t ccid[CCID_DESC_SIZE];
+	uint32_t contactless; /* a bit for each slot that is for tags */
+	bool exclusive;       /* one slot at a time has power */
+	bool raw;             /* contactless firmware with raw commands only (pn532.h) */
 	size_t clock_count;
 	uint32_t clocks[PROFILE_LIST_MAX]; /* kHz */
 	size_t rate_count;
@@ -55,7 +58,8 @@ struct profile {
 	struct profile_interface interfaces[PROFILE_INTERFACES_MAX];
 };
 
-/* Fills in one of "extended", "short", "tpdu", "character". False: no such profile. */
+/* Fills in one of "extended", "short", "tpdu", "character", "contactless", "contactless-polled",
+ * "contactless-raw", "dual" and "dual-exclusive". False: no such profile. */
 bool profile_builtin(const char *name, struct profile *p);
 
 /* Descriptors as GET_DESCRIPTOR gives them; each returns its length, 0 when there is none. */

@@ -52,6 +52,13 @@ static bool get_number(json_object *o, const char *key, int64_t max, int64_t *va
 	return *value >= 0 && *value <= max;
 }
 
+static bool get_flag(json_object *o, const char *key)
+{
+	json_object *v;
+
+	return json_object_object_get_ex(o, key, &v) && json_object_get_boolean(v);
+}
+
 static bool get_hex16(json_object *o, const char *key, uint16_t *value)
 {
 	const char *s = get_string(o, key);
@@ -110,7 +117,7 @@ static bool add_interface(json_object *o, struct profile *p, const struct fault 
 {
 	struct profile_interface *intf = &p->interfaces[p->interface_count];
 	json_object *d, *location;
-	int64_t number, cls, subclass, protocol, endpoints;
+	int64_t number, cls, subclass, protocol, endpoints, slots;
 
 	if (p->interface_count == PROFILE_INTERFACES_MAX)
 		return fail(f, "more than %d interfaces in one device", PROFILE_INTERFACES_MAX);
@@ -132,6 +139,10 @@ static bool add_interface(json_object *o, struct profile *p, const struct fault 
 	copy_string(intf->name, sizeof(intf->name), get_string(o, "iInterface"));
 	intf->clock_count = get_list(o, "clock_frequencies_khz", intf->clocks);
 	intf->rate_count = get_list(o, "data_rates_bps", intf->rates);
+	if (get_number(o, "contactless_slots", UINT32_MAX, &slots))
+		intf->contactless = (uint32_t)slots;
+	intf->exclusive = get_flag(o, "exclusive_slots");
+	intf->raw = get_flag(o, "raw_commands");
 	intf->place = PLACE_AFTER_INTERFACE;
 	if (json_object_object_get_ex(o, "descriptor_location", &location) &&
 		strcmp(get_string(location, "where"), "last_endpoint_extra") == 0)

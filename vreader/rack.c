@@ -51,15 +51,37 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 	}
 }
 
+const char *rack_insert_tag(
+	const struct rack_slot *where, const struct tag_options *options, struct card_app *app)
+{
+	struct card *card = card_new_tag(tag_new(options, app));
+
+	if (!card)
+		return "out of memory";
+	if (!ccid_contactless(where->ccid, where->slot)) {
+		card_free(card);
+		return "that slot is not for tags";
+	}
+	if (ccid_insert(where->ccid, where->slot, card))
+		return NULL;
+	card_free(card);
+	return "there is a card already";
+}
+
 const char *rack_insert(
 	const struct rack_slot *where, const char *name, const struct card_options *options)
 {
+	struct tag_options tag;
 	struct card *card;
 
 	if (strcmp(name, "iso") != 0)
 		return "no such card; there is: iso";
 	if (ccid_present(where->ccid, where->slot))
 		return "there is a card already";
+	if (ccid_contactless(where->ccid, where->slot)) {
+		tag_options_named(&tag, "tag-a");
+		return rack_insert_tag(where, &tag, iso_card_new());
+	}
 	card = card_new(options, iso_card_new());
 	if (!card)
 		return "out of memory";

@@ -35,9 +35,16 @@ void rack_free(struct rack *rack);
 /* Finds the n-th slot of a reader, counted over its interfaces. False: no such reader or slot. */
 bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found);
 
-/* Makes a card by its name ("iso") and inserts it. NULL when done, else what is wrong. */
+/*
+ * Makes a card by its name ("iso") and inserts it; into a contactless slot, as the application of a
+ * tag. NULL when done, else what is wrong.
+ */
 const char *rack_insert(
 	const struct rack_slot *where, const char *card, const struct card_options *options);
+
+/* Brings a tag into the field; APP as for tag_new(), taken over. NULL when done, else what is wrong. */
+const char *rack_insert_tag(
+	const struct rack_slot *where, const struct tag_options *options, struct card_app *app);
 
 /* Makes every reader misbehave by the script. False with an explanation in why. */
 bool rack_load_faults(struct rack *rack, const char *path, char *why, size_t why_size);
