@@ -65,6 +65,7 @@ static bool build_command(const struct doctor *doctor, struct command *command)
 	size_t length = 0;
 
 	command->count = 0;
+	arguments[0] = '\0';
 	if (!find_daemon(command->program))
 		return false;
 	add_argument(command, command->program);
@@ -155,7 +156,7 @@ void doctor_check_config(struct doctor *doctor)
 	struct command command;
 	char text[OUTPUT];
 	pid_t pid;
-	int output, status = 0, error;
+	int output = -1, status = 0, error;
 	bool ended;
 
 	if (!build_command(doctor, &command)) {
