@@ -60,7 +60,7 @@ static bool read_reader(
 	if (strcmp(text, "0b") != 0)
 		return false;
 	snprintf(device, sizeof(device), "%.*s", (int)strcspn(place, ":"), place);
-	snprintf(reader->place, sizeof(reader->place), "%s", place);
+	snprintf(reader->place, sizeof(reader->place), "%.63s", place);
 	name_device(doctor, device, reader->name);
 	attribute(doctor, device, "busnum", text);
 	bus = strtol(text, NULL, 10);
