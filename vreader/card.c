@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "iso7816/atr.h"
 #include "spec/ccid.h"
 #include "vreader/card_t0.h"
 #include "vreader/card_t1.h"
@@ -48,6 +49,7 @@ struct card {
 	bool deaf;       /* the last bytes came in a way it cannot hear */
 	struct tag *tag; /* NULL unless contactless */
 	struct tag_front front;
+	struct card_remote *remote; /* NULL: it runs here */
 };
 
 static uint8_t first_protocol(const struct card_options *o)
@@ -146,10 +148,82 @@ struct tag *card_tag(const struct card *card)
 	return card->tag;
 }
 
+/* What readers look up that know their card by its ATR. */
+static void options_from_atr(struct card_options *o, const struct atr *atr)
+{
+	*o = card_options_default;
+	o->protocols = (atr_offers(atr, 0) ? CARD_T0 : 0u) | (atr_offers(atr, 1) ? CARD_T1 : 0u);
+	if (o->protocols == 0)
+		o->protocols = CARD_T1;
+	o->ta1 = atr->ta1;
+	o->specific = atr->specific;
+	o->inverse = atr->inverse;
+	o->ifsc = atr->ifsc;
+	o->crc = atr->edc == EDC_CRC;
+	o->wi = atr->wi;
+	o->bwi = atr->bwi > 9 ? 9 : atr->bwi;
+	o->cwi = atr->cwi;
+	o->tc1 = atr->tc1;
+}
+
+struct card *card_new_remote(struct card_remote *remote, const uint8_t *bytes, size_t len)
+{
+	struct card *card;
+	struct atr atr;
+
+	if (len > CARD_ATR_MAX || !atr_usable(atr_parse(bytes, len, &atr)))
+		return NULL;
+	card = calloc(1, sizeof(*card));
+	if (!card)
+		return NULL;
+	options_from_atr(&card->options, &atr);
+	card->remote = remote;
+	memcpy(card->atr, bytes, len);
+	card->atr_len = len;
+	return card;
+}
+
+void card_remote_answer(struct card *card, const uint8_t *rapdu, size_t len)
+{
+	struct card_response *rsp = &card->rsp;
+
+	rsp->pending = false;
+	rsp->mute = len < 2 || len > sizeof(rsp->data);
+	rsp->len = rsp->mute ? 0 : len;
+	memcpy(rsp->data, rapdu, rsp->len);
+}
+
+static size_t remote_power_on(struct card *card, const uint8_t **atr)
+{
+	card->rsp.pending = false;
+	card->remote->ops->power_on(card->remote);
+	card->powered = true;
+	card->protocol = first_protocol(&card->options);
+	*atr = card->atr;
+	return card->atr_len;
+}
+
+static const struct card_response *remote_exchange(
+	struct card *card, const uint8_t *apdu, size_t len)
+{
+	struct card_response *rsp = &card->rsp;
+
+	rsp->len = 0;
+	rsp->delay_ms = 0;
+	rsp->pending = card->remote->ops->exchange(card->remote, apdu, len);
+	rsp->mute = !rsp->pending;
+	return rsp;
+}
+
 void card_free(struct card *card)
 {
 	if (!card)
 		return;
+	if (card->remote) {
+		card->remote->ops->free(card->remote);
+		free(card);
+		return;
+	}
 	tag_free(card->tag);
 	if (card->apdu.app)
 		card->apdu.app->ops->free(card->apdu.app);
@@ -160,6 +234,8 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 {
 	const struct card_options *o = &card->options;
 
+	if (card->remote)
+		return remote_power_on(card, atr);
 	if (card->tag) {
 		tag_reset(card->tag);
 		card->powered = true;
@@ -184,6 +260,8 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 void card_power_off(struct card *card)
 {
 	card->powered = false;
+	if (card->remote)
+		card->remote->ops->power_off(card->remote);
 }
 
 /* F of TA1 with the same or a smaller D, or the defaults (ISO 7816-3 §9.2). */
@@ -232,7 +310,7 @@ void card_receive(struct card *card, struct card_link link, const uint8_t *bytes
 {
 	bool fresh = card->fresh;
 
-	card->deaf = !card->powered || card->tag || link.fidi != card->fidi ||
+	card->deaf = !card->powered || card->tag || card->remote || link.fidi != card->fidi ||
 		     link.inverse != card->options.inverse;
 	card->pps_len = 0;
 	if (card->deaf || len == 0)
@@ -269,6 +347,8 @@ const struct card_response *card_exchange(struct card *card, const uint8_t *apdu
 {
 	if (card->tag)
 		return tag_front_exchange(&card->front, card->tag, apdu, len);
+	if (card->remote)
+		return remote_exchange(card, apdu, len);
 	card->fresh = false;
 	card_apdu_process(&card->apdu, APDU_OVER_T1, apdu, len, &card->rsp);
 	return &card->rsp;

@@ -70,6 +70,32 @@ struct card *card_new_tag(struct tag *tag);
 /* The tag it was made of; NULL: a card with contacts. */
 struct tag *card_tag(const struct card *card);
 
+/*
+ * A card whose commands are run elsewhere, in whole APDUs: it has no contacts, so card_receive()
+ * and card_send() bring nothing. Implementations begin with this.
+ */
+struct card_remote;
+
+struct card_remote_ops {
+	void (*power_on)(struct card_remote *remote); /* also a reset */
+	void (*power_off)(struct card_remote *remote);
+	/* Begins a command; card_remote_answer() ends it, or else the next call of these. False: it
+	 * cannot be. */
+	bool (*exchange)(struct card_remote *remote, const uint8_t *apdu, size_t len);
+	void (*free)(struct card_remote *remote);
+};
+
+struct card_remote {
+	const struct card_remote_ops *ops;
+};
+
+/* The ATR is copied. NULL: no memory, or no ATR; then remote is still the caller's. */
+struct card *card_new_remote(struct card_remote *remote, const uint8_t *atr, size_t len);
+
+/* The R-APDU to the command that is pending; what is shorter than SW1 SW2 is no answer. The card's
+ * reader is then to be told (ccid_wake). */
+void card_remote_answer(struct card *card, const uint8_t *rapdu, size_t len);
+
 void card_free(struct card *card);
 
 /* Cold or warm reset. Returns the length of the ATR, which stays valid as long as the card. */
@@ -83,7 +109,7 @@ void card_receive(struct card *card, struct card_link link, const uint8_t *bytes
 bool card_send(struct card *card, struct card_burst *burst);
 
 /* A whole command at once, for readers that hide the protocol. The answer stays valid until the
- * next call on this card. */
+ * next call on this card; one that is pending is filled in by then. */
 const struct card_response *card_exchange(struct card *card, const uint8_t *apdu, size_t len);
 
 /* Protocol in use: 0 or 1. Before a PPS the one the ATR offers first. */

@@ -218,6 +218,7 @@ void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const
 	rsp->len = 0;
 	rsp->delay_ms = 0;
 	rsp->mute = false;
+	rsp->pending = false;
 	if (!apdu_parse(bytes, len, &cmd)) {
 		answer_sw(rsp, SW_WRONG_LENGTH);
 		return;

@@ -23,9 +23,10 @@ enum apdu_transport {
 /* A whole R-APDU. */
 struct card_response {
 	uint8_t data[APDU_RESPONSE_MAX];
-	size_t len; /* at least 2 unless mute */
+	size_t len; /* at least 2 unless mute or pending */
 	uint32_t delay_ms;
 	bool mute;
+	bool pending; /* not there yet, and nobody knows when; the rest is filled in then */
 };
 
 struct card_apdu {

@@ -407,6 +407,22 @@ bool ccid_remove(struct ccid_device *dev, size_t number)
 	return true;
 }
 
+void ccid_wake(struct ccid_device *dev, size_t number)
+{
+	struct slot *slot = &dev->slots[number];
+
+	if (slot->job.busy && slot->response)
+		slot->job.due = 0;
+}
+
+bool ccid_takes_apdus(const struct ccid_device *dev)
+{
+	uint32_t level = dev->features & CCID_FEATURE_LEVEL_MASK;
+
+	return !iccd_is(&dev->intf) && (level == CCID_FEATURE_LEVEL_SHORT_APDU ||
+					       level == CCID_FEATURE_LEVEL_EXTENDED_APDU);
+}
+
 bool ccid_present(const struct ccid_device *dev, size_t number)
 {
 	return number < dev->slot_count && dev->slots[number].card;

@@ -73,6 +73,10 @@ size_t ccid_slots(const struct ccid_device *dev);
 bool ccid_insert(struct ccid_device *dev, size_t slot, struct card *card);
 /* False when there was none. */
 bool ccid_remove(struct ccid_device *dev, size_t slot);
+/* The answer of the slot's card that was pending is there (card_response). */
+void ccid_wake(struct ccid_device *dev, size_t slot);
+/* Whether hosts exchange whole APDUs with it, over bulk pipes: a card needs no protocol then. */
+bool ccid_takes_apdus(const struct ccid_device *dev);
 bool ccid_present(const struct ccid_device *dev, size_t slot);
 /* A slot for tags, not for cards with contacts. */
 bool ccid_contactless(const struct ccid_device *dev, size_t slot);

@@ -14,6 +14,8 @@
 enum {
 	/* How often a reader that waits for its card tells the host so; below every usual BWT and WWT. */
 	EXTENSION_EVERY_MS = 500,
+	/* A card program that has not answered then never will. */
+	PENDING_MAX_MS = 600000,
 	SHORT_APDU_MAX = 261,
 	PPSS = 0xFF,
 	NULL_BYTE = 0x60,
@@ -289,10 +291,34 @@ static void give_response_part(struct slot *slot)
 	job_ok(slot, chain, part, last ? rest : room);
 }
 
+static void apdu_wait(struct slot *slot, int64_t now);
+
+/* A card that works on its answer for as long as it likes, up to a limit (ccid_wake() ends it). */
+static void apdu_pending(struct slot *slot, int64_t now)
+{
+	if (slot->job.pending_ms >= PENDING_MAX_MS) {
+		job_fail(slot, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	if (slot->job.pending_ms)
+		job_time_extension(slot);
+	slot->job.pending_ms += EXTENSION_EVERY_MS;
+	job_next(slot, apdu_wait, now + EXTENSION_EVERY_MS * MS);
+}
+
 static void apdu_wait(struct slot *slot, int64_t now)
 {
-	uint32_t chunk = slot->job.left_ms;
+	uint32_t chunk;
 
+	if (slot->response->pending) {
+		apdu_pending(slot, now);
+		return;
+	}
+	if (slot->response->mute) {
+		job_fail(slot, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	chunk = slot->job.left_ms;
 	if (chunk == 0) {
 		give_response_part(slot);
 		return;

@@ -26,6 +26,7 @@ struct job {
 	int64_t due; /* when step is called, ns */
 	slot_step step;
 	uint32_t left_ms;    /* APDU levels: what the card still needs */
+	uint32_t pending_ms; /* APDU levels: how long its answer has been pending */
 	uint32_t bwi;        /* multiplier of the block waiting time for this command */
 	size_t expected;     /* character level: bytes to collect */
 };

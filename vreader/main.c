@@ -28,7 +28,7 @@ static const char usage_text[] =
 	"  --card-option K=V  ta1, specific, inverse, ifsc, crc, wi, bwi, cwi, tc1, classes, wtx,\n"
 	"                     single\n"
 	"  --readers N        number of readers, bus ids 1-1 to 1-N (default 1)\n"
-	"  --card NAME        iso (default) or none\n"
+	"  --card NAME        iso (default), vpcd:ADDRESS or none\n"
 	"  --id VID:PID       USB identity, hexadecimal (default 1209:0001)\n"
 	"  --speed NAME       full (default) or high\n"
 	"  --faults FILE      make the readers misbehave; the grammar is in vreader(1)\n"

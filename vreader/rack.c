@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vreader/vpcd_port.h"
+
 bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
 	const struct card_options *card)
 {
@@ -29,6 +31,7 @@ bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
 
 void rack_free(struct rack *rack)
 {
+	vpcd_ports_free(rack->vpcd);
 	for (size_t i = 0; i < rack->count; i++)
 		usb_device_free(rack->devices[i]);
 	free(rack->devices);
@@ -44,7 +47,9 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 		if (!ccid)
 			return false;
 		if (slot < ccid_slots(ccid)) {
-			*found = (struct rack_slot){ .reader = reader, .ccid = ccid, .slot = slot };
+			*found = (struct rack_slot){
+				.reader = reader, .ccid = ccid, .slot = slot, .vpcd = rack->vpcd
+			};
 			return true;
 		}
 		slot -= ccid_slots(ccid);
@@ -68,14 +73,23 @@ const char *rack_insert_tag(
 	return "there is a card already";
 }
 
+static const char *insert_program(const struct rack_slot *where, const char *address)
+{
+	if (!where->vpcd || ccid_contactless(where->ccid, where->slot))
+		return "that slot is not for card programs";
+	return vpcd_ports_open(where->vpcd, address, where->ccid, where->slot);
+}
+
 const char *rack_insert(
 	const struct rack_slot *where, const char *name, const struct card_options *options)
 {
 	struct tag_options tag;
 	struct card *card;
 
+	if (strncmp(name, "vpcd:", strlen("vpcd:")) == 0)
+		return insert_program(where, name + strlen("vpcd:"));
 	if (strcmp(name, "iso") != 0)
-		return "no such card; there is: iso";
+		return "no such card; there are: iso, vpcd:ADDRESS";
 	if (ccid_present(where->ccid, where->slot))
 		return "there is a card already";
 	if (ccid_contactless(where->ccid, where->slot)) {

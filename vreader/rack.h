@@ -18,6 +18,7 @@ struct rack {
 	size_t count;
 	struct card_options card; /* for cards inserted later */
 	struct usbip_server *server;
+	struct vpcd_ports *vpcd; /* NULL: no card programs (vpcd_port.h) */
 };
 
 /* Where a card can be put. */
@@ -25,6 +26,7 @@ struct rack_slot {
 	size_t reader;
 	struct ccid_device *ccid;
 	size_t slot;
+	struct vpcd_ports *vpcd; /* of the rack */
 };
 
 /* count readers of one profile, empty. False without memory. */
@@ -37,7 +39,7 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 
 /*
  * Makes a card by its name ("iso") and inserts it; into a contactless slot, as the application of a
- * tag. NULL when done, else what is wrong.
+ * tag. "vpcd:ADDRESS" has the slot wait for a card program there. NULL when done, else what is wrong.
  */
 const char *rack_insert(
 	const struct rack_slot *where, const char *card, const struct card_options *options);

@@ -11,6 +11,7 @@
 #include "vreader/ctl.h"
 #include "vreader/rack.h"
 #include "vreader/usbip_server.h"
+#include "vreader/vpcd_port.h"
 
 struct service {
 	const struct service_options *options;
@@ -85,6 +86,9 @@ static bool start(struct service *s)
 	char why[512];
 
 	if (!rack_init(&s->rack, &o->profile, o->readers, &o->card_options))
+		return complain("readers");
+	s->rack.vpcd = vpcd_ports_new(s->loop);
+	if (!s->rack.vpcd)
 		return complain("readers");
 	wrong = o->card ? insert_cards(&s->rack, o->card) : NULL;
 	if (wrong) {

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The vpcd protocol: a card program's bytes against the reader's side, without sockets. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vreader/vpcd.h"
+
+static const uint8_t atr[] = { 0x3B, 0x80, 0x01, 0x81 };
+
+static struct {
+	struct vpcd *vpcd;
+	struct card *card;
+	uint8_t sent[70000];
+	size_t sent_len;
+	unsigned woken;
+	bool removed;
+	bool full; /* there is a card in the slot */
+} host;
+
+static void on_send(void *ctx, const uint8_t *bytes, size_t len)
+{
+	(void)ctx;
+	ck_assert_uint_le(host.sent_len + len, sizeof(host.sent));
+	memcpy(host.sent + host.sent_len, bytes, len);
+	host.sent_len += len;
+}
+
+static bool on_insert(void *ctx, struct card *card)
+{
+	(void)ctx;
+	if (!host.full)
+		host.card = card;
+	return !host.full;
+}
+
+static void on_wake(void *ctx)
+{
+	(void)ctx;
+	host.woken++;
+}
+
+static void on_removed(void *ctx)
+{
+	(void)ctx;
+	host.removed = true;
+}
+
+static void setup(void)
+{
+	const struct vpcd_host functions = {
+		.send = on_send, .insert = on_insert, .wake = on_wake, .removed = on_removed
+	};
+
+	memset(&host, 0, sizeof(host));
+	host.vpcd = vpcd_new(&functions);
+	ck_assert_ptr_nonnull(host.vpcd);
+}
+
+static void teardown(void)
+{
+	card_free(host.card);
+	vpcd_free(host.vpcd);
+}
+
+static void expect_sent(const void *bytes, size_t len)
+{
+	ck_assert_uint_eq(host.sent_len, len);
+	ck_assert_mem_eq(host.sent, bytes, len);
+	host.sent_len = 0;
+}
+
+/* One message of the program. */
+static bool say(const uint8_t *bytes, size_t len)
+{
+	const uint8_t header[] = { (uint8_t)(len >> 8), (uint8_t)len };
+
+	return vpcd_receive(host.vpcd, header, 2) && vpcd_receive(host.vpcd, bytes, len);
+}
+
+static void insert(void)
+{
+	ck_assert(say(atr, sizeof(atr)));
+	ck_assert_ptr_nonnull(host.card);
+	host.sent_len = 0;
+}
+
+START_TEST(test_insert)
+{
+	const uint8_t *got;
+
+	expect_sent("\0\1\1\0\1\4", 6);
+	ck_assert(!vpcd_has_card(host.vpcd));
+	insert();
+	ck_assert(vpcd_has_card(host.vpcd));
+	ck_assert_uint_eq(card_power_on(host.card, &got), sizeof(atr));
+	ck_assert_mem_eq(got, atr, sizeof(atr));
+	expect_sent("\0\1\2", 3);
+	card_power_off(host.card);
+	expect_sent("\0\1\0", 3);
+	card_power_off(host.card);
+	ck_assert_uint_eq(host.sent_len, 0);
+	card_power_on(host.card, &got);
+	expect_sent("\0\1\1", 3);
+}
+END_TEST
+
+START_TEST(test_exchange)
+{
+	static const uint8_t command[] = { 0x00, 0xA4, 0x00, 0x0C, 0x02, 0x3F, 0x00 };
+	static const uint8_t answer[] = { 1, 2, 3, 0x90, 0x00 };
+	const struct card_response *rsp;
+
+	insert();
+	rsp = card_exchange(host.card, command, sizeof(command));
+	ck_assert(rsp->pending);
+	ck_assert(!rsp->mute);
+	expect_sent("\0\7\x00\xA4\x00\x0C\x02\x3F\x00", 9);
+	ck_assert_uint_eq(host.woken, 0);
+	ck_assert(say(answer, sizeof(answer)));
+	ck_assert_uint_eq(host.woken, 1);
+	ck_assert(!rsp->pending);
+	ck_assert_uint_eq(rsp->len, sizeof(answer));
+	ck_assert_mem_eq(rsp->data, answer, sizeof(answer));
+}
+END_TEST
+
+/* The largest answer, byte by byte: the two length bytes are two pieces, too. */
+START_TEST(test_large_in_pieces)
+{
+	static uint8_t message[2 + 65535];
+	static const uint8_t command[] = { 0, 0xB0, 0, 0, 0, 0, 0 };
+	const struct card_response *rsp;
+
+	insert();
+	rsp = card_exchange(host.card, command, sizeof(command));
+	for (size_t i = 0; i < sizeof(message); i++)
+		message[i] = (uint8_t)(i < 2 ? 0xFF : i);
+	for (size_t i = 0; i < sizeof(message); i++) {
+		ck_assert(rsp->pending);
+		ck_assert(vpcd_receive(host.vpcd, message + i, 1));
+	}
+	ck_assert(!rsp->pending);
+	ck_assert_uint_eq(rsp->len, 65535);
+	ck_assert_mem_eq(rsp->data, message + 2, 65535);
+}
+END_TEST
+
+/* An answer that comes after a reset belongs to the command before it. */
+START_TEST(test_late_answer_is_dropped)
+{
+	static const uint8_t command[] = { 0, 0x84, 0, 0, 8 };
+	static const uint8_t late[] = { 0x11, 0x90, 0 }, right[] = { 0x22, 0x90, 0 };
+	const struct card_response *rsp;
+	const uint8_t *got;
+
+	insert();
+	card_exchange(host.card, command, sizeof(command));
+	card_power_on(host.card, &got);
+	rsp = card_exchange(host.card, command, sizeof(command));
+	ck_assert(say(late, sizeof(late)));
+	ck_assert(rsp->pending);
+	ck_assert_uint_eq(host.woken, 0);
+	ck_assert(say(right, sizeof(right)));
+	ck_assert(!rsp->pending);
+	ck_assert_uint_eq(rsp->data[0], 0x22);
+	/* The same with nothing behind it. */
+	card_exchange(host.card, command, sizeof(command));
+	card_power_off(host.card);
+	ck_assert(say(late, sizeof(late)));
+	ck_assert_uint_eq(host.woken, 1);
+}
+END_TEST
+
+START_TEST(test_short_answer_is_mute)
+{
+	static const uint8_t command[] = { 0, 0x84, 0, 0, 8 };
+	const struct card_response *rsp;
+
+	insert();
+	rsp = card_exchange(host.card, command, sizeof(command));
+	ck_assert(say(command, 1));
+	ck_assert(!rsp->pending);
+	ck_assert(rsp->mute);
+	rsp = card_exchange(host.card, command, sizeof(command));
+	ck_assert(say(command, 0));
+	ck_assert(rsp->mute);
+}
+END_TEST
+
+/* A command that the protocol cannot carry, or that looks like one of its own. */
+START_TEST(test_impossible_commands)
+{
+	static const uint8_t command[65536];
+
+	insert();
+	ck_assert(card_exchange(host.card, command, 1)->mute);
+	ck_assert(card_exchange(host.card, command, sizeof(command))->mute);
+	ck_assert_uint_eq(host.sent_len, 0);
+}
+END_TEST
+
+/* A program that answers nothing, and a host that gives up and tries again, and again. */
+START_TEST(test_owed_answers_are_bounded)
+{
+	static const uint8_t command[] = { 0, 0x84, 0, 0, 8 };
+	const uint8_t *got;
+	int taken = 0;
+
+	insert();
+	while (card_exchange(host.card, command, sizeof(command))->pending) {
+		card_power_on(host.card, &got);
+		ck_assert_int_lt(++taken, 100);
+	}
+	ck_assert_int_gt(taken, 0);
+}
+END_TEST
+
+START_TEST(test_no_card)
+{
+	static const uint8_t bad[] = { 0x3C, 0x80 };
+
+	ck_assert(!say(bad, sizeof(bad)));
+	teardown();
+	setup();
+	ck_assert(!say(bad, 0));
+	teardown();
+	setup();
+	/* Longer than any ATR. */
+	ck_assert(!say((const uint8_t[40]){ 0x3B, 0x8F }, 40));
+	teardown();
+	setup();
+	host.full = true;
+	ck_assert(!say(atr, sizeof(atr)));
+	ck_assert(host.removed);
+}
+END_TEST
+
+START_TEST(test_unasked_answer_ends_it)
+{
+	insert();
+	ck_assert(!say(atr, sizeof(atr)));
+}
+END_TEST
+
+START_TEST(test_removed_by_hand)
+{
+	insert();
+	card_free(host.card);
+	host.card = NULL;
+	ck_assert(host.removed);
+	ck_assert(!vpcd_has_card(host.vpcd));
+	ck_assert(!say(atr, sizeof(atr)));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("vreader_vpcd");
+	TCase *t = tcase_create("vpcd");
+	SRunner *sr;
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, test_insert);
+	tcase_add_test(t, test_exchange);
+	tcase_add_test(t, test_large_in_pieces);
+	tcase_add_test(t, test_late_answer_is_dropped);
+	tcase_add_test(t, test_short_answer_is_mute);
+	tcase_add_test(t, test_impossible_commands);
+	tcase_add_test(t, test_owed_answers_are_bounded);
+	tcase_add_test(t, test_no_card);
+	tcase_add_test(t, test_unasked_answer_ends_it);
+	tcase_add_test(t, test_removed_by_hand);
+	suite_add_tcase(s, t);
+	sr = srunner_create(s);
+	srunner_run_all(sr, CK_NORMAL);
+	failed = srunner_ntests_failed(sr);
+	srunner_free(sr);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
