@@ -498,12 +498,12 @@ LONG card_take(SCARDHANDLE id, struct card **taken)
 	while (card->busy && !card->closed)
 		pthread_cond_wait(&card->turn, &lock);
 	closed = card->closed;
+	*taken = closed ? NULL : card;
 	if (closed)
 		unref_card(card);
 	else
 		card->busy = true;
 	pthread_mutex_unlock(&lock);
-	*taken = card;
 	return closed ? SCARD_E_INVALID_HANDLE : SCARD_S_SUCCESS;
 }
 
