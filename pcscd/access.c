@@ -280,3 +280,14 @@ enum access_verdict access_check(struct access *access, const struct peer *peer,
 		access, peer->pid, peer->uid, actions[action], reader, "no --allow rule names it");
 	return ACCESS_DENIED;
 }
+
+void access_cancel(struct access *access, uint64_t ticket)
+{
+	struct polkit *polkit;
+
+	pthread_mutex_lock(&access->lock);
+	polkit = access->polkit;
+	pthread_mutex_unlock(&access->lock);
+	if (polkit)
+		polkit_cancel(polkit, ticket);
+}

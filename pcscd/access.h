@@ -43,6 +43,12 @@ struct access *access_open(
 enum access_verdict access_check(struct access *access, const struct peer *peer, int peer_fd,
 	enum access_action action, const char *reader, uint64_t ticket);
 
+/*
+ * Nobody waits for the verdict on the ticket any more: the user isn't asked for a password for it.
+ * The verdict may come all the same. Any thread; never waits.
+ */
+void access_cancel(struct access *access, uint64_t ticket);
+
 /* Ends the thread; what is still pending gets no verdict any more. NULL is allowed. */
 void access_close(struct access *access);
 

@@ -2,9 +2,11 @@
 #include "pcscd/polkit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,9 +18,15 @@
 #define US_PER_S               UINT64_C(1000000)
 #define ALLOW_USER_INTERACTION 1 /* flag of CheckAuthorization */
 
-/* A question that was asked; in the queue, then in flight. */
+#define AUTHORITY                                                                                  \
+	"org.freedesktop.PolicyKit1", "/org/freedesktop/PolicyKit1/Authority",                     \
+		"org.freedesktop.PolicyKit1.Authority"
+#define CANCEL_ID 32 /* bytes */
+
+/* A question that was asked, or is taken back; in the queue, then in flight. */
 struct asked {
 	struct asked *next;
+	bool cancel; /* those with this ticket that came before are taken back */
 	struct polkit *polkit;
 	sd_bus_slot *slot; /* in flight: dropping it drops the call */
 	struct polkit_question question;
@@ -92,9 +100,17 @@ static int on_reply(sd_bus_message *reply, void *context, sd_bus_error *error)
 	return 0;
 }
 
+/* What polkit knows a question by, among those of this bus connection. */
+static const char *cancel_id(uint64_t ticket, char id[CANCEL_ID])
+{
+	snprintf(id, CANCEL_ID, "pcscd-%" PRIu64, ticket);
+	return id;
+}
+
 /* Subject, action and details, as CheckAuthorization wants them. */
 static int write_question(sd_bus_message *call, const struct polkit_question *question)
 {
+	char id[CANCEL_ID];
 	int r = sd_bus_message_append(call, "(sa{sv})s", "unix-process", 3, "pid", "u",
 		(uint32_t)question->pid, "start-time", "t", question->start_time, "uid", "i",
 		(int32_t)question->uid, question->action);
@@ -104,7 +120,8 @@ static int write_question(sd_bus_message *call, const struct polkit_question *qu
 	else if (r >= 0)
 		r = sd_bus_message_append(call, "a{ss}", 0);
 	if (r >= 0)
-		r = sd_bus_message_append(call, "us", (uint32_t)ALLOW_USER_INTERACTION, "");
+		r = sd_bus_message_append(call, "us", (uint32_t)ALLOW_USER_INTERACTION,
+			cancel_id(question->ticket, id));
 	return r;
 }
 
@@ -116,9 +133,8 @@ static void ask(struct polkit *polkit, struct asked *asked)
 	if (!polkit->bus)
 		r = sd_bus_open_system(&polkit->bus);
 	if (r >= 0)
-		r = sd_bus_message_new_method_call(polkit->bus, &call, "org.freedesktop.PolicyKit1",
-			"/org/freedesktop/PolicyKit1/Authority",
-			"org.freedesktop.PolicyKit1.Authority", "CheckAuthorization");
+		r = sd_bus_message_new_method_call(
+			polkit->bus, &call, AUTHORITY, "CheckAuthorization");
 	if (r >= 0)
 		r = write_question(call, &asked->question);
 	if (r >= 0)
@@ -131,6 +147,26 @@ static void ask(struct polkit *polkit, struct asked *asked)
 	}
 	asked->next = polkit->flying;
 	polkit->flying = asked;
+}
+
+/* What was asked with the ticket gets no answer any more, and polkit is told so. */
+static void take_back(struct polkit *polkit, uint64_t ticket)
+{
+	struct asked **link = &polkit->flying;
+	char id[CANCEL_ID];
+
+	while (*link) {
+		struct asked *asked = *link;
+
+		if (asked->question.ticket != ticket) {
+			link = &asked->next;
+			continue;
+		}
+		*link = asked->next;
+		asked_free(asked);
+		sd_bus_call_method_async(polkit->bus, NULL, AUTHORITY, "CancelCheckAuthorization",
+			NULL, NULL, "s", cancel_id(ticket, id));
+	}
 }
 
 /* The bus is gone: so are the answers. The next question opens it again. */
@@ -167,7 +203,10 @@ static bool take_queue(struct polkit *polkit)
 	while (oldest) {
 		struct asked *next = oldest->next;
 
-		if (stop)
+		if (oldest->cancel) {
+			take_back(polkit, oldest->question.ticket);
+			asked_free(oldest);
+		} else if (stop)
 			answer(oldest, POLKIT_ABSENT, "the daemon stops");
 		else
 			ask(polkit, oldest);
@@ -255,6 +294,15 @@ struct polkit *polkit_open(polkit_callback callback, void *context, unsigned tim
 	return polkit;
 }
 
+static void enqueue(struct polkit *polkit, struct asked *asked)
+{
+	pthread_mutex_lock(&polkit->lock);
+	asked->next = polkit->queue;
+	polkit->queue = asked;
+	pthread_mutex_unlock(&polkit->lock);
+	eventfd_write(polkit->wake, 1);
+}
+
 bool polkit_ask(struct polkit *polkit, const struct polkit_question *question)
 {
 	struct asked *asked = calloc(1, sizeof(*asked));
@@ -271,12 +319,20 @@ bool polkit_ask(struct polkit *polkit, const struct polkit_question *question)
 		}
 		asked->question.reader = asked->reader;
 	}
-	pthread_mutex_lock(&polkit->lock);
-	asked->next = polkit->queue;
-	polkit->queue = asked;
-	pthread_mutex_unlock(&polkit->lock);
-	eventfd_write(polkit->wake, 1);
+	enqueue(polkit, asked);
 	return true;
+}
+
+void polkit_cancel(struct polkit *polkit, uint64_t ticket)
+{
+	struct asked *asked = calloc(1, sizeof(*asked));
+
+	if (!asked)
+		return;
+	*asked = (struct asked){
+		.polkit = polkit, .cancel = true, .question = { .ticket = ticket }
+	};
+	enqueue(polkit, asked);
 }
 
 void polkit_close(struct polkit *polkit)

@@ -42,6 +42,12 @@ struct polkit *polkit_open(polkit_callback callback, void *context, unsigned tim
 /* Asks; any thread, never waits. False if memory is short: there is no callback then. */
 bool polkit_ask(struct polkit *polkit, const struct polkit_question *question);
 
+/*
+ * Takes the questions with this ticket back: polkit asks nobody for a password any more, and there
+ * is no callback, unless it is under way already. Any thread, never waits.
+ */
+void polkit_cancel(struct polkit *polkit, uint64_t ticket);
+
 /* Ends the thread; questions still open are answered POLKIT_ABSENT before it returns. */
 void polkit_close(struct polkit *polkit);
 

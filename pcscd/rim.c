@@ -94,6 +94,13 @@ static enum access_verdict on_access(void *context, const struct peer *peer, int
 	return access_check(rim->access, peer, peer_fd, action, reader, ticket);
 }
 
+static void on_access_cancel(void *context, uint64_t ticket)
+{
+	struct rim *rim = context;
+
+	access_cancel(rim->access, ticket);
+}
+
 /* A configured reader is known by what it is, not by its line: lines move when a file is edited. */
 static void want_configured(struct rim *rim, struct wanted_list *list, struct conf_reader *reader)
 {
@@ -320,6 +327,7 @@ static bool start_server(struct rim *rim)
 		config.lease_ns = options->lease_ns;
 	config.on_idle = on_idle;
 	config.access = on_access;
+	config.access_cancel = on_access_cancel;
 	config.ctx = rim;
 	return server_start(&config) == 0;
 }

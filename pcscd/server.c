@@ -180,6 +180,14 @@ enum access_verdict server_ask_access(
 		session->client.id);
 }
 
+void server_cancel_access(struct session *session)
+{
+	const struct server_config *config = &server.config;
+
+	if (config->access_cancel)
+		config->access_cancel(config->ctx, session->client.id);
+}
+
 void server_access_verdict(uint64_t ticket, bool allowed)
 {
 	struct session *session = sessions_find(ticket);

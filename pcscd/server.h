@@ -51,6 +51,9 @@ struct server_config {
 	 */
 	enum access_verdict (*access)(void *ctx, const struct peer *peer, int peer_fd,
 		enum access_action action, const char *reader, uint64_t ticket);
+
+	/* Nobody waits for the verdict on that ticket any more. May be NULL. */
+	void (*access_cancel)(void *ctx, uint64_t ticket);
 	void *ctx;
 };
 
@@ -75,6 +78,9 @@ int server_listen(int listen_fd, unsigned array_length);
 struct session;
 enum access_verdict server_ask_access(
 	struct session *session, enum access_action action, const char *reader);
+
+/* The session that asked ends before there is a verdict. For sessions. */
+void server_cancel_access(struct session *session);
 
 /* The answer to an access hook's ACCESS_PENDING. A ticket whose connection is gone is ignored. */
 void server_access_verdict(uint64_t ticket, bool allowed);

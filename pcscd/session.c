@@ -200,6 +200,9 @@ static void close_session(struct session *session)
 	if (session->closed)
 		return;
 	session->closed = true;
+	if (session->access_pcsc == SESSION_ACCESS_ASKED ||
+		session->access_card == SESSION_ACCESS_ASKED)
+		server_cancel_access(session);
 	events_unregister(&session->waiter);
 	events_unregister(&session->settle_waiter);
 	session_drop_watch(session);

@@ -37,6 +37,8 @@ static uint32_t seen_pid;
 static int32_t seen_uid;
 static char seen_action[128];
 static char seen_reader[128];
+static char seen_id[128];    /* the question's, by which it can be taken back */
+static sem_t cancelled;      /* the question `held` was taken back */
 static sd_bus_message *held; /* a question that the authority doesn't answer for now */
 
 static int read_subject(sd_bus_message *call)
@@ -77,6 +79,8 @@ static int check_authorization(sd_bus_message *call, void *context, sd_bus_error
 	const char *action;
 	const char *key;
 	const char *value;
+	const char *id;
+	uint32_t flags;
 	int r = read_subject(call);
 
 	(void)context;
@@ -89,7 +93,12 @@ static int check_authorization(sd_bus_message *call, void *context, sd_bus_error
 	while (sd_bus_message_read(call, "{ss}", &key, &value) > 0)
 		if (strcmp(key, "reader") == 0)
 			snprintf(seen_reader, sizeof(seen_reader), "%s", value);
+	sd_bus_message_exit_container(call);
+	r = sd_bus_message_read(call, "us", &flags, &id);
+	if (r < 0)
+		return r;
 	if (strcmp(seen_reader, "slow") == 0) {
+		snprintf(seen_id, sizeof(seen_id), "%s", id);
 		held = sd_bus_message_ref(call);
 		return 1;
 	}
@@ -99,8 +108,29 @@ static int check_authorization(sd_bus_message *call, void *context, sd_bus_error
 	return reply(call, seen_reader[0] == '\0' || strcmp(seen_reader, "good") == 0);
 }
 
+/* As polkit does: the question is answered with an error. */
+static int cancel_check(sd_bus_message *call, void *context, sd_bus_error *error)
+{
+	const char *id;
+	int r = sd_bus_message_read(call, "s", &id);
+
+	(void)context;
+	(void)error;
+	if (r < 0)
+		return r;
+	if (held && strcmp(id, seen_id) == 0) {
+		sd_bus_reply_method_errorf(
+			held, "org.freedesktop.PolicyKit1.Error.Cancelled", "taken back");
+		held = sd_bus_message_unref(held);
+		sem_post(&cancelled);
+	}
+	return sd_bus_reply_method_return(call, "");
+}
+
 static const sd_bus_vtable vtable[] = {
 	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD(
+		"CancelCheckAuthorization", "s", "", cancel_check, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD("CheckAuthorization", "(sa{sv})sa{ss}us", "(bba{ss})", check_authorization,
 		SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_VTABLE_END,
@@ -224,6 +254,7 @@ static void setup(void)
 	for (size_t i = 0; i < 8; i++)
 		atomic_store(&verdicts[i], 0);
 	sem_init(&answered, 0, 0);
+	sem_init(&cancelled, 0, 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	access_rules = access_open(&options, on_verdict);
 	ck_assert_ptr_nonnull(access_rules);
@@ -380,6 +411,34 @@ START_TEST(test_slow)
 }
 END_TEST
 
+/* The client leaves while polkit asks its user: nobody is asked any more, and nothing is logged. */
+START_TEST(test_cancel)
+{
+	struct timespec until;
+	char *said;
+
+	start_bus();
+	start_authority();
+	capture_begin();
+	ck_assert_int_eq(check(SOME_UID, 1, "slow", 1), ACCESS_PENDING);
+	ck_assert_int_eq(check(SOME_UID, 1, "good", 2), ACCESS_PENDING);
+	ck_assert_int_eq(verdict(2), 2);
+	access_cancel(access_rules, 1);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += PATIENCE_S;
+	ck_assert_int_eq(sem_timedwait(&cancelled, &until), 0);
+	/* A ticket that nothing was asked with, or that has its answer. */
+	access_cancel(access_rules, 2);
+	access_cancel(access_rules, 7);
+	ck_assert_int_eq(check(SOME_UID, 1, "good", 3), ACCESS_PENDING);
+	ck_assert_int_eq(verdict(3), 2);
+	ck_assert_int_eq(atomic_load(&verdicts[1]), 0);
+	said = capture_end();
+	ck_assert_uint_eq(capture_lines(said), 0);
+	free(said);
+}
+END_TEST
+
 /* The authority vanishes while it is asked; the next question finds the next one. */
 START_TEST(test_polkit_restarts)
 {
@@ -423,6 +482,7 @@ int main(void)
 	if (access(BUS_DAEMON, X_OK) == 0) {
 		tcase_add_test(bus, test_polkit);
 		tcase_add_test(bus, test_slow);
+		tcase_add_test(bus, test_cancel);
 		tcase_add_test(bus, test_polkit_restarts);
 	} else {
 		printf("no %s: the questions to polkit are not tested\n", BUS_DAEMON);
