@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Applets: the programs of a card that are selected by their application identifiers (ISO 7816-4
+ * §11.2.2). Several can be on one card; applet_card_new() makes the card's application of them.
+ *
+ * The card owns its applets and their state. What an applet must not lose, it keeps in the state
+ * (state.h) under names that begin with its own ("openpgp.pw1"), reads from there whenever it needs
+ * it, and never caches: a change that cannot be written is undone there. The card commits the
+ * state after each command, before the answer leaves. One thread serves all cards.
+ */
+#ifndef CARDWIRE_VREADER_CARDS_APP_H
+#define CARDWIRE_VREADER_CARDS_APP_H
+
+#include "vreader/card_app.h"
+#include "vreader/cards/state.h"
+
+enum {
+	AID_MAX = 16,
+	APPLETS_MAX = 4,
+};
+
+struct applet;
+
+struct applet_ops {
+	const char *name;
+	/* The applet has become the current one, or was it already: gives its FCI and SW. */
+	void (*select)(
+		struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+	/* Another applet was selected, or the card was reset: security status is lost, and what else
+	 * is volatile. */
+	void (*deselect)(struct applet *applet);
+	/* As in struct card_app_ops. */
+	bool (*takes_data)(const struct applet *applet, uint8_t cla, uint8_t ins);
+	/* Any command but SELECT by name, while the applet is the current one. */
+	void (*process)(
+		struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+	/* Not the state, which the card has lent. */
+	void (*free)(struct applet *applet);
+};
+
+/* Applets begin with this. */
+struct applet {
+	const struct applet_ops *ops;
+	uint8_t aid[AID_MAX]; /* in full; a command may name it by a part from its beginning */
+	size_t aid_len;
+};
+
+/* A card with 1 to APPLETS_MAX applets; the first one is current after a reset. Takes over the state
+ * and the applets, also when it fails; any of them may be NULL, then NULL is returned. */
+struct card_app *applet_card_new(struct state *state, struct applet *const *applets, size_t count);
+
+#endif
