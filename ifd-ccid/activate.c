@@ -71,19 +71,30 @@ static void forget_card(struct slot *slot)
 	device_set_powered(slot->device, slot->number, false);
 }
 
-static void take_atr(struct slot *slot, const struct ccid_answer *answer)
+static void take_atr(struct slot *slot, const uint8_t *bytes, size_t len)
 {
-	size_t len = answer->len < ATR_MAX_LEN ? answer->len : ATR_MAX_LEN;
-
-	slot->atr_result = atr_parse(answer->data, len, &slot->atr);
+	if (len > ATR_MAX_LEN)
+		len = ATR_MAX_LEN;
+	slot->atr_result = atr_parse(bytes, len, &slot->atr);
 	slot->has_atr = true;
 	slot->rate = (struct atr_rate){
 		.f = ATR_DEFAULT_F, .d = ATR_DEFAULT_D, .clock_khz = class_of(slot)->dwDefaultClock
 	};
-	device_set_powered(slot->device, slot->number, true);
+	device_set_powered(slot->device, slot->number, !slot->raw);
 	if (slot->atr_result != ATR_OK)
 		log_line(LOG_INFO, "device %s: slot %u: ATR: %s", device_name(slot->device),
 			slot->number, atr_strerror(slot->atr_result));
+}
+
+static enum ccid_result power_on_raw(struct slot *slot)
+{
+	uint8_t atr[ATR_MAX_LEN];
+	size_t len;
+	enum ccid_result result = raw_power_on(slot->raw, atr, &len);
+
+	if (result == CCID_OK)
+		take_atr(slot, atr, len);
+	return result;
 }
 
 static enum ccid_result power_on(struct slot *slot)
@@ -104,7 +115,7 @@ static enum ccid_result power_on(struct slot *slot)
 		}
 	}
 	if (result == CCID_OK)
-		take_atr(slot, &answer);
+		take_atr(slot, answer.data, answer.len);
 	return result;
 }
 
@@ -114,7 +125,7 @@ RESPONSECODE activate_power_up(struct slot *slot)
 	enum ccid_result result;
 
 	forget_card(slot);
-	result = power_on(slot);
+	result = slot->raw ? power_on_raw(slot) : power_on(slot);
 	/* After a change of speed some readers can't hear the ATR of a warm reset. */
 	if (warm && result != CCID_OK && result != CCID_GONE && result != CCID_ABSENT &&
 		result != CCID_ABORTED) {
@@ -133,7 +144,7 @@ RESPONSECODE activate_power_down(struct slot *slot)
 	enum ccid_result result;
 
 	forget_card(slot);
-	result = ccid_power_off(slot);
+	result = slot->raw ? raw_power_off(slot->raw) : ccid_power_off(slot);
 	if (result == CCID_OK || result == CCID_GONE)
 		return ifd_code(result);
 	return IFD_ERROR_POWER_ACTION;
@@ -340,6 +351,11 @@ RESPONSECODE activate_set_protocol(struct slot *slot, unsigned protocol)
 		return rv;
 	if (slot->protocol == (int)protocol)
 		return IFD_SUCCESS;
+	/* The protocol of the air has nothing to agree on here. */
+	if (slot->raw) {
+		slot->protocol = (int)protocol;
+		return IFD_SUCCESS;
+	}
 	if (!(class_of(slot)->dwFeatures & CCID_FEATURE_AUTO_PARAM_NEGOTIATION))
 		rv = tune(slot, protocol, &ifsc);
 	if (rv == IFD_SUCCESS && protocol == 1 && (level == LEVEL_TPDU || level == LEVEL_CHARACTER))

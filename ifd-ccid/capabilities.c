@@ -70,14 +70,14 @@ static size_t get_atr(struct slot *slot, uint8_t *value)
 
 static size_t get_presence(struct slot *slot, uint8_t *value)
 {
-	bool present = device_presence(slot->device, slot->number) == CCID_OK;
+	bool present = slot_presence(slot) == CCID_OK;
 
 	return put_byte(value, present ? ICC_INACTIVE_OR_ACTIVE : 0);
 }
 
 static size_t get_interface_status(struct slot *slot, uint8_t *value)
 {
-	return put_byte(value, device_presence(slot->device, slot->number) == CCID_OK);
+	return put_byte(value, slot_presence(slot) == CCID_OK);
 }
 
 static size_t get_simultaneous(struct slot *slot, uint8_t *value)
@@ -135,7 +135,7 @@ static size_t get_poll(struct slot *slot, uint8_t *value)
 {
 	RESPONSECODE (*function)(DWORD, int) = poll_slot;
 
-	if (!device_has_events(slot->device))
+	if (slot->raw || !device_has_events(slot->device))
 		return 0;
 	memcpy(value, &function, sizeof(function));
 	return sizeof(function);
@@ -145,7 +145,7 @@ static size_t get_stop(struct slot *slot, uint8_t *value)
 {
 	RESPONSECODE (*function)(DWORD) = stop_polling;
 
-	if (!device_has_events(slot->device))
+	if (slot->raw || !device_has_events(slot->device))
 		return 0;
 	memcpy(value, &function, sizeof(function));
 	return sizeof(function);

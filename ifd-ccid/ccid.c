@@ -15,6 +15,11 @@ enum {
 	ESCAPE_MS = 30000,
 };
 
+enum ccid_result slot_presence(struct slot *slot)
+{
+	return slot->raw ? raw_presence(slot->raw) : device_presence(slot->device, slot->number);
+}
+
 int64_t slot_ceiling_ms(void)
 {
 	return options_get()->ceiling_ms;

@@ -24,6 +24,8 @@ enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8
 	const struct ccid_interface *interface = device_interface(slot->device);
 	enum ccid_level level = interface->ccid.level;
 
+	if (slot->raw)
+		return raw_transmit(slot->raw, command, len, response, rsp_len, &slot->secret);
 	/* Version A moves TPDUs whatever its level; version B chains (ICCD 1.0 §6.1, §6.2). */
 	if (!interface->bulk_in && interface->bInterfaceProtocol == CCID_PROTOCOL_ICCD_A)
 		level = LEVEL_TPDU;

@@ -161,7 +161,7 @@ EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
 
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
-	result = device_presence(slot->device, slot->number);
+	result = slot_presence(slot);
 	if (result == CCID_OK) {
 		rv = IFD_ICC_PRESENT;
 	} else {

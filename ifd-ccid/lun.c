@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "contactless_slot.h"
 #include "log.h"
 
 struct lun {
@@ -72,6 +73,10 @@ static struct lun *lun_new(DWORD number, struct device *device)
 	lun->slot.device = device;
 	lun->slot.number = slot;
 	lun->slot.protocol = SLOT_NO_PROTOCOL;
+	if (!contactless_slot_open(&lun->slot)) {
+		free(lun);
+		return NULL;
+	}
 	pthread_mutex_init(&lun->turn, NULL);
 	return lun;
 }
@@ -131,6 +136,7 @@ RESPONSECODE lun_close(DWORD number)
 		ccid_power_off(&lun->slot);
 		slot_call_end(&lun->slot);
 	}
+	contactless_slot_close(&lun->slot);
 	device_unref(lun->slot.device);
 	pthread_mutex_destroy(&lun->turn);
 	free(lun);

@@ -15,6 +15,7 @@
 #include "device.h"
 #include "iso7816/atr.h"
 #include "iso7816/t1.h"
+#include "raw.h"
 
 #define SLOT_NO_PROTOCOL (-1)
 
@@ -29,6 +30,9 @@ struct slot {
 	struct atr_rate rate;            /* the card's speed */
 	struct t1 t1;                    /* TPDU and character level */
 	uint8_t block[T1_MAX_BLOCK + 1]; /* character level: a block that comes in parts */
+
+	struct raw *raw;  /* contactless slot of raw-command firmware, else NULL */
+	bool contactless; /* known to be a slot for tags */
 
 	bool secret;      /* the APDU under way carries a PIN or a key */
 	int64_t call_end; /* deadline of the host's call, whatever the card or reader asks for */
@@ -62,6 +66,9 @@ enum ccid_result ccid_escape(
 /* What a refused command means: CCID_ABSENT, or CCID_REFUSED after one log line. */
 enum ccid_result ccid_why_refused(
 	struct slot *slot, const char *command, const struct ccid_answer *answer);
+
+/* Presence of a card or tag, as device_presence(). */
+enum ccid_result slot_presence(struct slot *slot);
 
 /* Longest time in ms for anything without progress, from the options. */
 int64_t slot_ceiling_ms(void);

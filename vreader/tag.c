@@ -182,7 +182,8 @@ static int authenticate(struct tag *tag, const uint8_t *frame, size_t len)
 
 	tag->sector = NO_SECTOR;
 	if (len != 2 + TAG_KEY_SIZE + 4 || block >= CLASSIC_BLOCKS ||
-		memcmp(frame + 2 + TAG_KEY_SIZE, tag->identity.uid, 4) != 0)
+		memcmp(frame + 2 + TAG_KEY_SIZE, tag->identity.uid + tag->identity.uid_len - 4,
+			4) != 0)
 		return -1;
 	trailer = tag->memory + (size_t)(block | (CLASSIC_SECTOR - 1)) * TAG_BLOCK_SIZE;
 	key = frame[0] == FRAME_AUTH_A ? trailer : trailer + KEY_B_AT;

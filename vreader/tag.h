@@ -77,7 +77,7 @@ const struct card_response *tag_exchange(struct tag *tag, const uint8_t *apdu, s
 
 /*
  * Memory tags: one frame without its CRC, and the answer into OUT. A key comes in clear, as
- * readers' chips take it: 60 (key A) or 61 (key B), block, key, first 4 bytes of the UID; then 30
+ * readers' chips take it: 60 (key A) or 61 (key B), block, key, last 4 bytes of the UID; then 30
  * block (read), A0 block and 16 bytes, A2 page and 4 bytes (write). Returns the length of the
  * answer; 0: acknowledged; -1: refused or not understood, and the tag has to be selected again.
  */

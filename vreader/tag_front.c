@@ -108,6 +108,7 @@ static uint16_t load_key(struct order *o)
 static uint16_t authenticate_block(struct order *o, uint8_t block, uint8_t type, uint8_t key)
 {
 	uint8_t frame[2 + TAG_KEY_SIZE + 4] = { type, block };
+	const struct tag_identity *identity = tag_identity(o->tag);
 	uint8_t none[TAG_FRAME_MAX];
 
 	if (type != 0x60 && type != 0x61)
@@ -115,7 +116,7 @@ static uint16_t authenticate_block(struct order *o, uint8_t block, uint8_t type,
 	if (key >= TAG_FRONT_KEYS || !o->front->loaded[key])
 		return SW_KEY_NUMBER;
 	memcpy(frame + 2, o->front->keys[key], TAG_KEY_SIZE);
-	memcpy(frame + 2 + TAG_KEY_SIZE, tag_identity(o->tag)->uid, 4);
+	memcpy(frame + 2 + TAG_KEY_SIZE, identity->uid + identity->uid_len - 4, 4);
 	return tag_frame(o->tag, frame, sizeof(frame), none) < 0 ? SW_NO_INFORMATION : SW_OK;
 }
 

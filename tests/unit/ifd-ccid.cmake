@@ -5,6 +5,7 @@ cardwire_unit_test(ccid_descriptor ccid_core)
 target_compile_definitions(test_ccid_descriptor PRIVATE
 	READERS_JSON="${PROJECT_SOURCE_DIR}/../shared/reference/readers/readers.json")
 cardwire_unit_test(ccid_presence ccid_core)
+cardwire_unit_test(contactless ccid_core)
 cardwire_unit_test(ccid_pure ccid_core)
 cardwire_unit_test(ccid_device ccid_core)
 target_sources(test_ccid_device PRIVATE ccid_peer.c)
