@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define UDEV_RUNS      "/run/udev/control"
 #define TICK_NS        (5 * CLOCK_S) /* between looks at the bus where no udev runs */
 #define MONITOR_BUFFER (4 * 1024 * 1024)
+#define ACCESS_TEXT    64
 #define DRAIN_LIMIT    10000 /* events taken at once; the rest is the next hint */
 
 struct hotplug {
@@ -89,7 +91,8 @@ static bool open_monitor(struct hotplug *hotplug)
 	if (!monitor)
 		return false;
 	udev_monitor_set_receive_buffer_size(monitor, MONITOR_BUFFER);
-	if (udev_monitor_filter_add_match_subsystem_devtype(monitor, "usb", "usb_interface") < 0 ||
+	/* Devices, too: their nodes' permissions may change. */
+	if (udev_monitor_filter_add_match_subsystem_devtype(monitor, "usb", NULL) < 0 ||
 		udev_monitor_enable_receiving(monitor) < 0 ||
 		!watch(hotplug, udev_monitor_get_fd(monitor))) {
 		udev_monitor_unref(monitor);
@@ -217,12 +220,23 @@ static unsigned long hex_attribute(struct udev_device *device, const char *name)
 	return text ? strtoul(text, NULL, 16) : 0;
 }
 
+/* Who may open the node; "" if it isn't there. */
+static void describe_access(const char *node, char text[ACCESS_TEXT])
+{
+	struct stat about;
+
+	text[0] = '\0';
+	if (node && stat(node, &about) == 0)
+		snprintf(text, ACCESS_TEXT, "%u %u %o", about.st_uid, about.st_gid, about.st_mode);
+}
+
 static void choose(struct wanted_list *list, const struct bundles *bundles,
 	const struct name_rules *rules, struct udev_device *device)
 {
 	struct udev_device *parent =
 		udev_device_get_parent_with_subsystem_devtype(device, "usb", "usb_device");
 	struct usb_interface interface = { .place = udev_device_get_sysname(device) };
+	char access[ACCESS_TEXT];
 	const char *ignored;
 
 	if (!parent || !interface.place)
@@ -232,6 +246,8 @@ static void choose(struct wanted_list *list, const struct bundles *bundles,
 		return;
 	interface.path = udev_device_get_property_value(device, "ID_PATH");
 	interface.node = udev_device_get_devnode(parent);
+	describe_access(interface.node, access);
+	interface.access = access;
 	interface.born = udev_device_get_property_value(parent, "USEC_INITIALIZED");
 	interface.vendor = (uint16_t)hex_attribute(parent, "idVendor");
 	interface.product = (uint16_t)hex_attribute(parent, "idProduct");

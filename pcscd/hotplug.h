@@ -25,6 +25,7 @@ struct usb_interface {
 	const char *place;        /* its name in the kernel, "1-3:1.0" */
 	const char *path;         /* of its port, the same after a restart: udev's ID_PATH */
 	const char *node;         /* of the device, "/dev/bus/usb/001/004" */
+	const char *access;       /* who may open the node, in any form */
 	const char *born;         /* tells two devices with the same place and node apart */
 	uint16_t vendor;          /* idVendor */
 	uint16_t product;         /* idProduct */

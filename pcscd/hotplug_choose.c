@@ -46,6 +46,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 	wanted.identity = wanted_string(list, "%s %04x:%04x %s %s", interface->node,
 		interface->vendor, interface->product, interface->serial ? interface->serial : "",
 		interface->born ? interface->born : "");
+	wanted.access = interface->access ? wanted_string(list, "%s", interface->access) : NULL;
 	device = wanted_string(list, "usb:%04x/%04x:libudev:%d:%s", interface->vendor,
 		interface->product, interface->interface_number, interface->node);
 	origin = wanted_string(list, "usb %s", interface->place);

@@ -20,6 +20,8 @@ struct item {
 	enum item_state state;
 	bool listed;  /* in the source's latest list */
 	bool missing; /* a line said that it is not there */
+	bool refused; /* a line said that no driver takes it */
+	bool hope;    /* one of the drivers that were tried may take it another time */
 	bool blocked; /* WAITING for another item of the same device to go */
 	uint64_t id;  /* while in the table */
 	size_t choice;
@@ -28,6 +30,7 @@ struct item {
 	int64_t up_since;
 	char *key;
 	char *identity;
+	char *access; /* as it was when the device was last tried, NULL: not known */
 	struct reader_spec specs[INVENTORY_DRIVERS]; /* strings owned */
 	size_t count;
 };
@@ -77,6 +80,7 @@ static void item_free(struct item *item)
 	specs_free(item->specs, item->count);
 	free(item->key);
 	free(item->identity);
+	free(item->access);
 	free(item);
 }
 
@@ -170,7 +174,7 @@ static void item_start(struct inventory *inventory, struct item *item, int64_t n
 	const struct item *other;
 
 	item->blocked = false;
-	spec->again = item->missing;
+	spec->again = item->missing || item->refused;
 	switch (inventory->table->add(spec, &item->id)) {
 	case READERS_OK:
 		item->state = ITEM_COMING;
@@ -197,6 +201,7 @@ static void item_restart(struct inventory *inventory, struct item *item, int64_t
 {
 	item->choice = 0;
 	item->tries = 0;
+	item->refused = false;
 	item_start(inventory, item, now);
 }
 
@@ -223,6 +228,10 @@ static void item_missing(struct item *item, const char *what)
 static void item_refused(
 	struct inventory *inventory, struct item *item, enum readers_end why, int64_t now)
 {
+	if (item->choice == 0)
+		item->hope = item->tries > 0; /* there was some */
+	/* A library that can't be loaded won't be there in some seconds either. */
+	item->hope = item->hope || why != READERS_END_OPEN_FAILED;
 	if (item->choice + 1 < item->count) {
 		item->choice++;
 		item_start(inventory, item, now);
@@ -236,8 +245,8 @@ static void item_refused(
 		item_later(item, now);
 		return;
 	}
-	/* tries > 0: it worked before, so it is a reader; give it some time to recover. */
-	if (item->source == INVENTORY_BUS && item->tries > 0 && item->tries < INVENTORY_BUS_TRIES) {
+	item->refused = item->source == INVENTORY_BUS;
+	if (item->source == INVENTORY_BUS && item->hope && item->tries < INVENTORY_BUS_TRIES) {
 		item_later(item, now);
 		return;
 	}
@@ -300,6 +309,21 @@ void inventory_free(struct inventory *inventory)
 	free(inventory);
 }
 
+/* Notes who may open the device. Returns true if that is not as it was. */
+static bool access_changed(struct item *item, const struct wanted *wanted)
+{
+	char *access;
+
+	if (!wanted->access || same_string(item->access, wanted->access))
+		return false;
+	access = strdup(wanted->access);
+	if (!access)
+		return false;
+	free(item->access);
+	item->access = access;
+	return true;
+}
+
 static void add_item(struct inventory *inventory, enum inventory_source source,
 	const struct wanted *wanted, int64_t now)
 {
@@ -316,6 +340,7 @@ static void add_item(struct inventory *inventory, enum inventory_source source,
 	}
 	item->source = source;
 	item->listed = true;
+	access_changed(item, wanted);
 	/* At the end: readers come up in the order in which they are listed. */
 	while (*end)
 		end = &(*end)->next;
@@ -329,6 +354,7 @@ static void keep_item(struct inventory *inventory, struct item *item, const stru
 {
 	bool same = item_is(item, wanted);
 
+	again = access_changed(item, wanted) || again;
 	item->listed = true;
 	if (!same && !item_describe(item, wanted)) {
 		log_line(PCSC_LOG_ERROR, "%s: out of memory", wanted->key);
@@ -388,6 +414,7 @@ void inventory_up(struct inventory *inventory, uint64_t id, int64_t now)
 		log_line(PCSC_LOG_ERROR, "%s: reader \"%s\" is back", item->specs[0].origin,
 			item->specs[0].base_name);
 	item->missing = false;
+	item->refused = false;
 }
 
 void inventory_gone(

@@ -9,9 +9,11 @@
  *
  * A device is known by its key (where it is: "usb 1-3:1.0", "file:line") and its identity (what it
  * is: another identity at the same key is another device). It is tried with each of its drivers in
- * order. When none takes it, a bus device is left alone until it is unplugged; a configured one
- * that isn't there (IFD_NO_SUCH_DEVICE) or that its driver cannot open is tried again with growing intervals for as long as it is
- * configured. One line is logged when such a device goes missing and one when it is back.
+ * order. When none takes it, a bus device is tried again INVENTORY_BUS_TRIES times (somebody else
+ * may have it, or udev has not yet set its permissions), then left alone until it is unplugged or
+ * its permissions change; a configured one that isn't there (IFD_NO_SUCH_DEVICE) or that its driver
+ * cannot open is tried again with growing intervals for as long as it is configured. One line is
+ * logged when such a device goes missing and one when it is back.
  *
  * Threads: not locked. One thread (the main loop) makes all calls; what the reader table reports
  * from its threads must be handed over to it first. Time is an argument (CLOCK_MONOTONIC, ns);
@@ -27,7 +29,7 @@
 #define INVENTORY_DRIVERS   2                     /* drivers one device may be tried with */
 #define INVENTORY_RETRY_MIN (INT64_C(250000000))  /* ns: first try again, doubled each time … */
 #define INVENTORY_RETRY_MAX (INT64_C(5000000000)) /* … up to this */
-#define INVENTORY_BUS_TRIES 6 /* tries again for a bus device that was up and failed */
+#define INVENTORY_BUS_TRIES 6 /* tries again for a bus device that no driver takes */
 #define INVENTORY_STABLE    (INT64_C(1000000000)) /* ns up after which failures are forgotten */
 
 enum inventory_source {
@@ -39,6 +41,7 @@ enum inventory_source {
 struct wanted {
 	const char *key;      /* unique within the source */
 	const char *identity; /* "" if there is nothing to tell devices at one key apart */
+	const char *access; /* who may open it: another one is worth another try; NULL: not known */
 	struct reader_spec specs[INVENTORY_DRIVERS]; /* by driver, best first */
 	size_t count;                                /* of specs, at least 1 */
 };

@@ -210,6 +210,7 @@ struct device {
 	unsigned birth; /* of the device on the bus that had the device string when it was opened */
 	bool was_up;
 	bool unplugged;
+	bool again;
 };
 
 #define DEVICES 64
@@ -235,7 +236,7 @@ static enum readers_result table_add(const struct reader_spec *spec, uint64_t *i
 	}
 	if (!place)
 		return READERS_FAILED;
-	*place = (struct device){ .phase = COMING, .id = ++next_id };
+	*place = (struct device){ .phase = COMING, .id = ++next_id, .again = spec->again };
 	snprintf(place->library, sizeof(place->library), "%s", spec->library);
 	snprintf(place->device, sizeof(place->device), "%s", spec->device);
 	for (size_t i = 0; i < PLACES; i++)
@@ -344,7 +345,7 @@ START_TEST(test_come_and_go)
 }
 END_TEST
 
-/* The driver that lists it doesn't open it: the class driver gets it; nobody: it is left alone. */
+/* The driver that lists it doesn't open it: the class driver gets it; neither: it is left alone. */
 START_TEST(test_second_driver)
 {
 	struct wanted wanted[] = { want("1", "x", "d1") };
@@ -352,7 +353,7 @@ START_TEST(test_second_driver)
 	sync_bus(wanted, 1);
 	report_gone(find_device("d1"), READERS_END_OPEN_FAILED);
 	ck_assert_str_eq(find_device("d1")->library, "b.so");
-	report_gone(find_device("d1"), READERS_END_NO_DEVICE);
+	report_gone(find_device("d1"), READERS_END_OPEN_FAILED);
 	ck_assert_ptr_null(find_device("d1"));
 	ck_assert_int_eq(inventory_deadline(inventory), INT64_MAX);
 	sync_bus(wanted, 1);
@@ -522,6 +523,58 @@ START_TEST(test_bus_recovers)
 }
 END_TEST
 
+/* A reader on the bus that can't be opened when it comes gets some tries, one line, and then rest. */
+START_TEST(test_bus_refused)
+{
+	struct wanted wanted[] = { want("1", "x", "d") };
+	int tries = 0;
+
+	wanted[0].count = 1;
+	sync_bus(wanted, 1);
+	ck_assert(!find_device("d")->again);
+	report_gone(find_device("d"), READERS_END_REFUSED);
+	for (; inventory_deadline(inventory) != INT64_MAX; tries++) {
+		now = inventory_deadline(inventory);
+		inventory_tick(inventory, now);
+		ck_assert(find_device("d")->again);
+		report_gone(find_device("d"), READERS_END_REFUSED);
+	}
+	ck_assert_int_eq(tries, INVENTORY_BUS_TRIES);
+	sync_bus(wanted, 1);
+	ck_assert_ptr_null(find_device("d"));
+	sync_bus(NULL, 0);
+	sync_bus(wanted, 1);
+	ck_assert(!find_device("d")->again);
+	report_gone(find_device("d"), READERS_END_REFUSED);
+	inventory_tick(inventory, inventory_deadline(inventory));
+	report_up(find_device("d"));
+	ck_assert_int_eq(inventory_deadline(inventory), INT64_MAX);
+}
+END_TEST
+
+/* Its node's permissions change: a reader that could not be opened is tried, one that works stays. */
+START_TEST(test_access_changes)
+{
+	struct wanted wanted[] = { want("1", "x", "d"), want("2", "y", "e") };
+
+	wanted[0].access = wanted[1].access = "0 0 664";
+	sync_bus(wanted, 2);
+	report_up(find_device("e"));
+	report_gone(find_device("d"), READERS_END_OPEN_FAILED);
+	report_gone(find_device("d"), READERS_END_OPEN_FAILED);
+	sync_bus(wanted, 2);
+	ck_assert_ptr_null(find_device("d"));
+	wanted[0].access = wanted[1].access = "0 105 660";
+	sync_bus(wanted, 2);
+	ck_assert_int_eq(find_device("e")->phase, UP);
+	report_up(find_device("d"));
+	/* What can't be told is no change. */
+	wanted[0].access = wanted[1].access = NULL;
+	sync_bus(wanted, 2);
+	ck_assert_int_eq(find_device("d")->phase, UP);
+}
+END_TEST
+
 /* The same device under another name: the old reader must be gone before the new one comes. */
 START_TEST(test_renamed)
 {
@@ -601,12 +654,17 @@ static bool takes(const struct device *device)
 	return false;
 }
 
+static bool stormy;
+
 /* One thing happens in the table: what a device's own thread would report at some time. */
 static void table_step(struct device *device)
 {
 	switch (device->phase) {
 	case COMING:
-		if (takes(device))
+		/* In a storm a reader that is there may be unable to answer. */
+		if (takes(device) && stormy && roll(16) == 0)
+			report_gone(device, READERS_END_REFUSED);
+		else if (takes(device))
 			report_up(device);
 		else
 			report_gone(
@@ -662,6 +720,7 @@ static void storm_step(void)
 /* The storm is over: one last event gets through, and time passes. */
 static void settle(void)
 {
+	stormy = false;
 	sync_all();
 	for (int round = 0; round < 200; round++) {
 		bool busy = false;
@@ -713,6 +772,7 @@ START_TEST(test_storms)
 		seed = from * UINT64_C(0x9E3779B97F4A7C15);
 		setup();
 		memset(bus, 0, sizeof(bus));
+		stormy = true;
 		for (unsigned step = 5 + roll(40); step > 0; step--)
 			storm_step();
 		settle();
@@ -750,6 +810,8 @@ int main(void)
 	tcase_add_test(tests, test_server_down);
 	tcase_add_test(tests, test_flapping);
 	tcase_add_test(tests, test_bus_recovers);
+	tcase_add_test(tests, test_bus_refused);
+	tcase_add_test(tests, test_access_changes);
 	tcase_add_test(tests, test_renamed);
 	tcase_add_test(tests, test_storms);
 	suite_add_tcase(suite, tests);
