@@ -194,6 +194,23 @@ static void complain(const struct session *session, const char *what)
 	log_line(PCSC_LOG_ERROR, "%s: connection closed: %s", who, what);
 }
 
+/*
+ * Takes what the client has sent, so that the end of the connection reads as an end: a socket that
+ * is closed with unread bytes tells the client ECONNRESET, which its library understands as a
+ * denial. First nothing more may come; what has come is bounded by the socket's buffer.
+ */
+static void drain(const struct session *session)
+{
+	char waste[512];
+	ssize_t got;
+
+	shutdown(session->fd, SHUT_RDWR);
+	do {
+		got = recv(session->fd, waste, sizeof(waste), MSG_DONTWAIT);
+	} while (got > 0 || (got < 0 && errno == EINTR));
+	explicit_bzero(waste, sizeof(waste));
+}
+
 /* The end of a connection, whatever the reason; the session is never run again. */
 static void close_session(struct session *session)
 {
@@ -207,6 +224,9 @@ static void close_session(struct session *session)
 	events_unregister(&session->settle_waiter);
 	session_drop_watch(session);
 	session_drop_context(session);
+	if (session->access_pcsc != SESSION_ACCESS_DENIED)
+		drain(session);
+	/* From here on the process may end at any moment, and its sockets with it. */
 	sessions_remove(session);
 	timer_cancel(&session->timer);
 	close(session->fd);
@@ -518,8 +538,8 @@ static bool is_request_there(const struct session *session)
 
 /*
  * May the client talk to the daemon at all? Asked when its first request has arrived, and before it
- * is read: a socket that is closed with unread bytes tells the client ECONNRESET, which its
- * library understands as a denial; but not if it is still writing. Returns false if it may not.
+ * is read: closed with unread bytes, the socket tells of a denial (see drain()); but not if it is
+ * still writing. Returns false if it may not.
  */
 static bool check_access(struct session *session)
 {
@@ -534,6 +554,7 @@ static bool check_access(struct session *session)
 		session->access_pcsc = SESSION_ACCESS_ALLOWED;
 		break;
 	case ACCESS_DENIED:
+		session->access_pcsc = SESSION_ACCESS_DENIED;
 		return false;
 	case ACCESS_PENDING:
 		session->access_pcsc = SESSION_ACCESS_ASKED;

@@ -991,6 +991,26 @@ START_TEST(test_reader_that_vanishes)
 }
 END_TEST
 
+/* ECONNRESET would be a denial for the client's library: it must read an end. */
+START_TEST(test_stop_with_unread_requests)
+{
+	struct client holder = shared();
+	struct client waiter = shared();
+	union wire_body body = { .status = { .hCard = waiter.card } };
+	char byte;
+
+	ck_assert_uint_eq(begin(&holder), SCARD_S_SUCCESS);
+	ask_begin(&waiter);
+	ck_assert(!is_readable(&waiter, NEVER_MS));
+	send_request(&waiter, WIRE_STATUS, &body);
+	ck_assert(server_stop(clock_now() + 5 * CLOCK_S));
+	ck_assert_int_eq(recv(waiter.fd, &byte, 1, 0), 0);
+	ck_assert_int_eq(recv(holder.fd, &byte, 1, 0), 0);
+	close(waiter.fd);
+	close(holder.fd);
+}
+END_TEST
+
 START_TEST(test_limit_of_handles)
 {
 	struct client client = shared();
@@ -1037,6 +1057,7 @@ int main(void)
 	tcase_add_test(tests, test_answers_wait_for_a_slow_reader);
 	tcase_add_test(tests, test_reader_that_vanishes);
 	tcase_add_test(tests, test_limit_of_handles);
+	tcase_add_test(tests, test_stop_with_unread_requests);
 	tcase_add_test(tests, test_mute_card);
 	tcase_add_test(tests, test_crowd);
 	suite_add_tcase(suite, tests);
