@@ -156,6 +156,7 @@ uint32_t card_control(struct client *client, struct card *card, struct slot_call
 		rv = SCARD_E_INVALID_PARAMETER;
 	} else {
 		exchange->rx_length = WIRE_DATA;
+		driver_set_client(slot->channel, client->peer.uid == 0);
 		rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length,
 			exchange->rx, &exchange->rx_length);
 		if (rc != IFD_SUCCESS) {

@@ -75,6 +75,7 @@ struct channel {
 	poll_function poll;
 	stop_function stop;
 	bool can_abort;
+	bool wants_client;
 	bool tell_removed; /* wants TAG_IFD_DEVICE_REMOVED */
 	char name[NAME_SIZE];
 };
@@ -443,6 +444,7 @@ static RESPONSECODE channel_open(struct channel *channel)
 		sizeof(channel->poll));
 	ask_function(channel, TAG_IFD_STOP_POLLING_THREAD, &channel->stop, sizeof(channel->stop));
 	channel->can_abort = driver_get_byte(channel, TAG_IFD_CARDWIRE_ABORT, 0) == 1;
+	channel->wants_client = driver_get_byte(channel, TAG_IFD_CARDWIRE_CLIENT, 0) == 1;
 	channel->tell_removed = driver_get_byte(channel, TAG_IFD_DEVICE_REMOVED, 0) == 1;
 	pthread_mutex_lock(&driver->lock);
 	channel->next = driver->channels;
@@ -700,6 +702,14 @@ RESPONSECODE driver_abort(struct channel *channel)
 	if (!channel->can_abort)
 		return IFD_NOT_SUPPORTED;
 	return driver_set_capability(channel, TAG_IFD_CARDWIRE_ABORT, &now, sizeof(now));
+}
+
+void driver_set_client(struct channel *channel, bool root)
+{
+	uint8_t value = root;
+
+	if (channel->wants_client)
+		driver_set_capability(channel, TAG_IFD_CARDWIRE_CLIENT, &value, sizeof(value));
 }
 
 void driver_device_removed(struct channel *channel)

@@ -149,6 +149,9 @@ bool driver_poll_killable(struct channel *channel);
 bool driver_can_abort(const struct channel *channel);
 RESPONSECODE driver_abort(struct channel *channel);
 
+/* Tells the driver whose control code comes next (TAG_IFD_CARDWIRE_CLIENT), if it wants to know. */
+void driver_set_client(struct channel *channel, bool root);
+
 /* Tells the driver that the device is off the bus (TAG_IFD_DEVICE_REMOVED), if it knows it. */
 void driver_device_removed(struct channel *channel);
 

@@ -74,6 +74,16 @@ void name_of_configured(
 	finish(name, rules, friendly);
 }
 
+bool name_says_contactless(const char *name)
+{
+	static const char *const words[] = { "contactless", "PICC", "NFC", "RFID" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasestr(name, words[i]))
+			return true;
+	return false;
+}
+
 bool name_is_ignored(const struct name_rules *rules, const char *name)
 {
 	const char *part = rules->ignore;

@@ -36,6 +36,9 @@ void name_of_device(char name[NAME_BASE_MAX + 1], const struct name_rules *rules
 void name_of_configured(
 	char name[NAME_BASE_MAX + 1], const struct name_rules *rules, const char *friendly);
 
+/* True if a name tells that the reader is one for contactless cards. */
+bool name_says_contactless(const char *name);
+
 /* True if the rules say that a reader of this name is to be ignored. */
 bool name_is_ignored(const struct name_rules *rules, const char *name);
 

@@ -10,6 +10,7 @@
 #include "pcscd/clock.h"
 #include "pcscd/events.h"
 #include "pcscd/log.h"
+#include "pcscd/names.h"
 #include "pcscd/places.h"
 #include "pcscd/server.h"
 #include "pcscd/slot.h"
@@ -258,17 +259,33 @@ static bool choose_digit(struct device *device)
 	return digit >= 0;
 }
 
-/* "BASE DD SS"; the base is cut at a whole character. */
-static void compose_name(const struct device *device, unsigned slot, char name[MAX_READERNAME])
+/*
+ * What the name has to add when the driver knows that the slot is for contactless cards: nothing if
+ * it is the device's only one and the name tells it already.
+ */
+static const char *contactless_mark(const struct device *device, struct channel *channel)
 {
-	size_t length = strnlen(device->base_name, BASE_MAX + 1);
+	if (driver_get_byte(channel, TAG_IFD_CARDWIRE_CONTACTLESS, 0) != 1)
+		return "";
+	if (driver_get_byte(channel, TAG_IFD_SLOTS_NUMBER, 1) < 2 &&
+		name_says_contactless(device->base_name))
+		return "";
+	return " [Contactless]";
+}
 
-	if (length > BASE_MAX) {
-		length = BASE_MAX;
+/* "BASE MARK DD SS"; the base is cut at a whole character. */
+static void compose_name(
+	const struct device *device, const char *mark, unsigned slot, char name[MAX_READERNAME])
+{
+	size_t max = BASE_MAX - strlen(mark);
+	size_t length = strnlen(device->base_name, max + 1);
+
+	if (length > max) {
+		length = max;
 		while (length > 0 && ((unsigned char)device->base_name[length] & 0xC0) == 0x80)
 			length--;
 	}
-	snprintf(name, MAX_READERNAME, "%.*s %02X %02X", (int)length, device->base_name,
+	snprintf(name, MAX_READERNAME, "%.*s%s %02X %02X", (int)length, device->base_name, mark,
 		(unsigned)device->digit & 0xFF, slot & 0xFF);
 }
 
@@ -278,7 +295,7 @@ static struct slot *add_slot(struct device *device, struct channel *channel)
 	char name[MAX_READERNAME];
 	struct slot *slot;
 
-	compose_name(device, device->slot_count, name);
+	compose_name(device, contactless_mark(device, channel), device->slot_count, name);
 	driver_set_name(channel, name);
 	slot = slot_new((device->id << 8) | device->slot_count, device->id, name, channel,
 		server_config()->lease_ns, &device->power, server_config()->max_handles_per_reader);

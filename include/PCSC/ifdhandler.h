@@ -92,6 +92,15 @@ typedef long RESPONSECODE;
  */
 #define TAG_IFD_CARDWIRE_ABORT 0x0FC0
 
+/*
+ * Likewise. IFDHGetCapabilities(): 1 byte, 1 if the driver wants to know who sends control codes.
+ * IFDHSetCapabilities(), before IFDHControl(): 1 byte, 1 if the client's user is root.
+ */
+#define TAG_IFD_CARDWIRE_CLIENT 0x0FC1
+
+/* Likewise. IFDHGetCapabilities(): 1 byte, 1 if the slot is known to be for contactless cards. */
+#define TAG_IFD_CARDWIRE_CONTACTLESS 0x0FC2
+
 /* Versions of this interface. */
 #define IFD_HVERSION_1_0 0x00010000
 #define IFD_HVERSION_2_0 0x00020000

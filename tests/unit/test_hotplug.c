@@ -72,6 +72,9 @@ START_TEST(test_ignore)
 	ck_assert(name_is_ignored(&rules, "x y"));
 	ck_assert(!name_is_ignored(&rules, "broadcom"));
 	ck_assert(!name_is_ignored(&none, "anything"));
+	ck_assert(name_says_contactless("ACME Contactless 1"));
+	ck_assert(name_says_contactless("ACME [PICC interface]"));
+	ck_assert(!name_says_contactless("ACME Contact"));
 }
 END_TEST
 

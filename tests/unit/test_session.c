@@ -124,6 +124,14 @@ static void assert_closed(const struct client *client)
 	ck_assert_int_le(recv(client->fd, &byte, 1, 0), 0);
 }
 
+/* Dies, and returns when the server has noticed it. */
+static void hang_up(const struct client *client)
+{
+	shutdown(client->fd, SHUT_WR);
+	assert_closed(client);
+	close(client->fd);
+}
+
 static void send_request(const struct client *client, uint32_t command, const union wire_body *body)
 {
 	uint8_t bytes[WIRE_REQUEST_MAX];
@@ -468,7 +476,8 @@ START_TEST(test_internal_attributes_are_not_for_clients)
 		TAG_IFD_SLOT_THREAD_SAFE, TAG_IFD_SLOTS_NUMBER, TAG_IFD_SIMULTANEOUS_ACCESS,
 		TAG_IFD_POLLING_THREAD_KILLABLE, TAG_IFD_STOP_POLLING_THREAD,
 		TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, TAG_IFD_DEVICE_REMOVED,
-		TAG_IFD_CARDWIRE_ABORT };
+		TAG_IFD_CARDWIRE_ABORT, TAG_IFD_CARDWIRE_CLIENT,
+		TAG_IFD_CARDWIRE_CONTACTLESS };
 	struct client client = shared();
 	char value[sizeof(READER)] = "";
 
@@ -617,7 +626,7 @@ START_TEST(test_death_of_a_waiter)
 	ask_begin(&dead);
 	ck_assert(!is_readable(&dead, NEVER_MS));
 	ask_begin(&waiter);
-	close(dead.fd);
+	hang_up(&dead);
 	ck_assert_uint_eq(end(&holder, SCARD_LEAVE_CARD), SCARD_S_SUCCESS);
 	ck_assert_uint_eq(read_begin(&waiter), SCARD_S_SUCCESS);
 	close(holder.fd);
@@ -806,7 +815,11 @@ START_TEST(test_crowd)
 	}
 	for (unsigned i = 0; i < CROWD; i++)
 		pthread_join(threads[i], NULL);
+	/* A new card, because the old one may be without power. */
 	client = observer();
+	move_card_anyhow(&client, 0);
+	await_state(SCARD_ABSENT);
+	reconnect(&client, SCARD_SHARE_DIRECT, SCARD_LEAVE_CARD);
 	move_card_anyhow(&client, 1);
 	close(client.fd);
 	await_state(0x34);
