@@ -155,7 +155,7 @@ void doctor_check_config(struct doctor *doctor)
 {
 	struct command command;
 	char text[OUTPUT];
-	pid_t pid;
+	pid_t pid = -1;
 	int output = -1, status = 0, error;
 	bool ended;
 
@@ -170,7 +170,7 @@ void doctor_check_config(struct doctor *doctor)
 	}
 	ended = read_output(output, text);
 	close(output);
-	if (!ended)
+	if (!ended && pid > 0)
 		kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
 	if (!ended)

@@ -26,29 +26,45 @@ static void add_group(struct user *user, unsigned long gid)
 		user->groups[user->count++] = (gid_t)gid;
 }
 
+/* The numbers on a line that begins with the word; their count. */
+static size_t read_numbers(const char *line, const char *word, unsigned long numbers[GROUPS_MAX])
+{
+	size_t count = 0;
+	char *end;
+
+	if (strncmp(line, word, strlen(word)) != 0)
+		return 0;
+	line += strlen(word);
+	while (count < GROUPS_MAX) {
+		numbers[count] = strtoul(line, &end, 10);
+		if (end == line)
+			break;
+		line = end;
+		count++;
+	}
+	return count;
+}
+
 /* Of the process, from /proc/PID/status: "Uid:" and "Gid:" real, effective, …; "Groups:" all. */
 static bool user_of_process(const struct doctor *doctor, pid_t pid, struct user *user)
 {
 	char path[PATH_MAX], line[1024];
 	FILE *file = fopen(doctor_path(doctor, path, "proc/%ld/status", (long)pid), "re");
-	unsigned long real, effective;
+	unsigned long ids[GROUPS_MAX];
 	bool found = false;
 
 	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "Uid: %lu %lu", &real, &effective) == 2) {
-			user->uid = (uid_t)effective;
-			snprintf(user->name, sizeof(user->name), "uid %lu", effective);
+		if (read_numbers(line, "Uid:", ids) >= 2) {
+			user->uid = (uid_t)ids[1];
+			snprintf(user->name, sizeof(user->name), "uid %lu", ids[1]);
 			found = true;
-		} else if (sscanf(line, "Gid: %lu %lu", &real, &effective) == 2) {
-			add_group(user, effective);
-		} else if (strncmp(line, "Groups:", 7) == 0) {
-			char *rest = line + 7, *end;
-			unsigned long gid = strtoul(rest, &end, 10);
+		} else if (read_numbers(line, "Gid:", ids) >= 2) {
+			add_group(user, ids[1]);
+		} else {
+			size_t count = read_numbers(line, "Groups:", ids);
 
-			for (; end != rest; gid = strtoul(rest, &end, 10)) {
-				add_group(user, gid);
-				rest = end;
-			}
+			for (size_t i = 0; i < count; i++)
+				add_group(user, ids[i]);
 		}
 	}
 	if (file)

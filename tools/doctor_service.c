@@ -155,7 +155,8 @@ void doctor_check_version(struct doctor *doctor)
 static bool find_ident(const char *file, char *version, size_t size)
 {
 	struct stat about;
-	const char *bytes, *found = NULL;
+	const char *found = NULL;
+	void *bytes;
 	int fd = open(file, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
@@ -169,10 +170,11 @@ static bool find_ident(const char *file, char *version, size_t size)
 			if (found) {
 				found += strlen(IDENT);
 				snprintf(version, size, "%.*s",
-					(int)strnlen(found, (size_t)(bytes + length - found)),
+					(int)strnlen(
+						found, (size_t)((char *)bytes + length - found)),
 					found);
 			}
-			munmap((void *)(uintptr_t)bytes, length);
+			munmap(bytes, length);
 		}
 	}
 	close(fd);
