@@ -74,6 +74,7 @@ enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t l
 		.specific = { (uint8_t)bwi, (uint8_t)level, (uint8_t)(level >> 8) },
 		.data = data,
 		.len = len,
+		.expect = slot->expect,
 	};
 
 	return run(slot, &command, timeout_ms, answer);

@@ -35,6 +35,7 @@ struct io {
 	uint8_t seq;
 	int64_t deadline;
 	struct ccid_patience patience;
+	size_t expect; /* longest answer that is likely, bytes; 0: not known */
 	struct ccid_answer answer;
 	uint8_t *answer_bytes;
 
@@ -76,6 +77,8 @@ struct device {
 	bool repairing;   /* recovery has the bulk-IN pipe: don't submit */
 	bool resetting;   /* and the port: no exchange begins */
 	bool packetwise;  /* the reader may leave out the packet that ends a transfer */
+	bool filled;      /* the last answer filled the transfer it came in */
+	bool ends;        /* the reader is known to send that packet */
 	unsigned looks;   /* for answers without an end */
 	unsigned useless; /* transfers in a row that brought no answer to anyone */
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "iso7816/apdu.h"
 #include "iso7816/t0_apdu.h"
 #include "log.h"
 
@@ -18,11 +19,28 @@ static exchange_fn *const levels[] = {
 	[LEVEL_EXTENDED_APDU] = exchange_extended_apdu,
 };
 
+/* What the answers to a command bring at most, if its Le tells; 0: it does not. */
+static size_t expected(const struct slot *slot, enum ccid_level level, unsigned protocol,
+	const uint8_t *command, size_t len)
+{
+	struct apdu apdu;
+	size_t n;
+
+	if (level == LEVEL_CHARACTER || !apdu_parse(command, len, &apdu) || apdu.ne == 256 ||
+		apdu.ne == APDU_MAX_NE)
+		return 0;
+	n = apdu.ne + 2;
+	if (level != LEVEL_TPDU || protocol != 1)
+		return n;
+	return (n < slot->t1.ifsd ? n : slot->t1.ifsd) + T1_PROLOGUE + edc_size(slot->atr.edc);
+}
+
 enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8_t *command,
 	size_t len, uint8_t *response, size_t *rsp_len)
 {
 	const struct ccid_interface *interface = device_interface(slot->device);
 	enum ccid_level level = interface->ccid.level;
+	enum ccid_result result;
 
 	if (slot->raw)
 		return raw_transmit(slot->raw, command, len, response, rsp_len, &slot->secret);
@@ -31,7 +49,10 @@ enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8
 		level = LEVEL_TPDU;
 	else if (!interface->bulk_in)
 		level = LEVEL_EXTENDED_APDU;
-	return levels[level](slot, protocol, command, len, response, rsp_len);
+	slot->expect = expected(slot, level, protocol, command, len);
+	result = levels[level](slot, protocol, command, len, response, rsp_len);
+	slot->expect = 0;
+	return result;
 }
 
 static int64_t bounded(uint64_t us)

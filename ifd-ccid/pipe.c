@@ -102,19 +102,41 @@ void pipe_fini(struct device *device)
 	device->in_bytes = NULL;
 }
 
+/* The longest answer that is likely to those who wait; 0: not known. */
+static size_t longest_expected(const struct device *device)
+{
+	size_t longest = 0;
+
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++) {
+		const struct io *io = device->ios[i];
+
+		if (!io || io->state != IO_WAITING)
+			continue;
+		if (io->expect == 0)
+			return 0;
+		if (io->expect > longest)
+			longest = io->expect;
+	}
+	return longest;
+}
+
 /*
- * Bytes to ask for next. A transfer ends with a short packet or when it is full, so the rest of a
- * message is asked for by its dwLength: then nothing depends on a packet that a reader may leave out.
+ * Bytes to ask for next. A transfer ends with a short packet or when it is full, so no more is asked
+ * for than the command lets expect, and the rest of a message by its dwLength: then nothing depends
+ * on a packet that a reader may leave out. One that sends it has that packet left over once.
  */
 static size_t next_length(const struct device *device)
 {
 	size_t packet = device->interface.bulk_in_packet;
 	size_t room = (device->in_room - device->in_len) / packet * packet;
+	size_t expect = device->ends ? 0 : round_up(longest_expected(device), packet);
 	struct ccid_answer answer;
 	size_t rest;
 
+	if (device->in_len == 0 && device->packetwise)
+		return packet;
 	if (device->in_len == 0)
-		return device->packetwise ? packet : room;
+		return expect && expect < room ? expect : room;
 	if (ccid_get_answer(device->in_bytes, device->in_len, longest_answer(device), &answer) !=
 		CCID_INCOMPLETE)
 		return room;
@@ -266,6 +288,9 @@ static void on_in(struct port_transfer *transfer)
 		device->in_len += transfer->actual;
 		if (++device->useless > MAX_USELESS)
 			fail_all(device);
+		if (transfer->actual == 0 && device->in_len == 0 && device->filled)
+			device->ends = true;
+		device->filled = transfer->actual == transfer->length;
 		if (transfer->actual > 0 && take(device))
 			device->in_len = 0;
 		pipe_listen(device);
@@ -381,6 +406,7 @@ enum ccid_result pipe_exchange(
 	pthread_mutex_lock(&device->lock);
 	io->type = command->type;
 	io->seq = seq;
+	io->expect = command->expect ? CCID_MSG_HEADER_SIZE + command->expect : 0;
 	io->deadline = deadline_min(deadline_in_ms(io->patience.timeout_ms), io->patience.end);
 	io->state = IO_WAITING;
 	device->waiting++;

@@ -34,6 +34,7 @@ struct slot {
 	struct raw *raw;  /* contactless slot of raw-command firmware, else NULL */
 	bool contactless; /* known to be a slot for tags */
 
+	size_t expect;    /* longest abData of the answers to the APDU under way; 0: not known */
 	bool secret;      /* the APDU under way carries a PIN or a key */
 	int64_t call_end; /* deadline of the host's call, whatever the card or reader asks for */
 };

@@ -62,6 +62,23 @@ class Counts(Base):
                     "bulk_out": len(lengths), "bulk_in": len(lengths)})
                 slot.close()
 
+    def test_whole_packets(self):
+        """An answer of whole packets, where Le tells its length: the empty packet that ends it is
+        left over once, and then expected."""
+        vreader = self.play(ccidprofile.interface())
+        slot = self.connect(0, vreader.device())
+
+        def act():
+            for length in 10 * (52, 116, 180):
+                data = bytes(length)
+                self.assertEqual(slot.transmit(echo(data)[:-1] + bytes([length])),
+                    (ifdh.SUCCESS, data + b"\x90\x00"))
+
+        spent = self.pipes(vreader, act)
+        self.assertEqual(spent["bulk_out"], 30)
+        self.assertLessEqual(spent["bulk_in"], 31)
+        slot.close()
+
     def test_idle(self):
         vreader = self.play(ccidprofile.interface())
         slot = self.connect(0, vreader.device())

@@ -139,7 +139,8 @@ class DriverFaults(harness.CardwireTest):
             vreader.program.stop_well()
 
     def test_no_empty_packet_ever(self):
-        """A reader that never ends an answer of whole packets costs one time-out, not one each."""
+        """A reader that never ends an answer of whole packets costs no time-out where Le tells the
+        length, and where it does not one, not one each."""
         faults = self.tmp / "always.fault"
         faults.write_text("on XfrBlock * nozlp\n")
         vreader = harness.VReader(self, profile="short", protocol="t1")
@@ -148,11 +149,14 @@ class DriverFaults(harness.CardwireTest):
         self.assertEqual(self.connect(slot, 1), 0)
         vreader.ctl("faults", 0, faults)
         # Header, data and status are 64 and 128 bytes.
-        for length in (52, 116):
-            command = bytes([0x80, 0xED, 0, length, length])
-            self.exchange(slot, command, 1)
+        for length, le, waits in ((52, 52, False), (116, 116, False), (180, 0, True),
+                                  (244, 0, False)):
+            command = bytes([0x80, 0xED, 0, length, le])
             start = time.monotonic()
-            self.connect(slot, 1)
+            if waits:
+                self.exchange(slot, command, 1)
+                self.connect(slot, 1)
+                start = time.monotonic()
             for _ in range(10):
                 self.assertTrue(self.exchange(slot, command, 1))
             self.assertLess(time.monotonic() - start, CEILING_S)
