@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A card with several applets: which one is current, and that none keeps rights another gave up
+ * (ISO 7816-4 §11.2.2). What a command has changed is on disk before its answer leaves.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "vreader/cards/app.h"
+
+enum {
+	INS_SELECT = 0xA4,
+	SELECT_BY_NAME = 0x04,
+	OCCURRENCE = 0x03,
+	NEXT = 0x02,
+};
+
+struct applet_card {
+	struct card_app app;
+	struct state *state;
+	struct applet *applets[APPLETS_MAX];
+	size_t count;
+	size_t current;
+};
+
+static struct applet *current(const struct applet_card *card)
+{
+	return card->applets[card->current];
+}
+
+static bool matches(const struct applet *applet, const struct apdu_command *cmd)
+{
+	return cmd->nc && cmd->nc <= applet->aid_len &&
+	       memcmp(applet->aid, cmd->data, cmd->nc) == 0;
+}
+
+/* The applet a SELECT means: the first one of that name, or the next one behind the current. count:
+ * none. */
+static size_t find(const struct applet_card *card, const struct apdu_command *cmd)
+{
+	size_t first = (cmd->p2 & OCCURRENCE) == NEXT ? card->current + 1 : 0;
+
+	for (size_t i = first; i < card->count; i++)
+		if (matches(card->applets[i], cmd))
+			return i;
+	return card->count;
+}
+
+/* A SELECT that names nobody changes nothing. */
+static void select_applet(
+	struct applet_card *card, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	size_t found = find(card, cmd);
+
+	ans->sw = SW_FILE_NOT_FOUND;
+	if (found == card->count)
+		return;
+	if (found != card->current)
+		current(card)->ops->deselect(current(card));
+	card->current = found;
+	current(card)->ops->select(current(card), cmd, ans);
+}
+
+static void card_reset(struct card_app *app)
+{
+	struct applet_card *card = (struct applet_card *)app;
+
+	current(card)->ops->deselect(current(card));
+	card->current = 0;
+}
+
+static bool is_select(uint8_t cla, uint8_t ins)
+{
+	return cla == 0 && ins == INS_SELECT;
+}
+
+static bool card_takes_data(const struct card_app *app, uint8_t cla, uint8_t ins)
+{
+	const struct applet_card *card = (const struct applet_card *)app;
+
+	return is_select(cla, ins) || current(card)->ops->takes_data(current(card), cla, ins);
+}
+
+static void card_process(
+	struct card_app *app, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	struct applet_card *card = (struct applet_card *)app;
+
+	if (is_select(cmd->cla, cmd->ins) && cmd->p1 == SELECT_BY_NAME)
+		select_applet(card, cmd, ans);
+	else
+		current(card)->ops->process(current(card), cmd, ans);
+	if (state_commit(card->state))
+		return;
+	/* It is as if the command had not been; what it granted is taken back, too. */
+	current(card)->ops->deselect(current(card));
+	ans->len = 0;
+	ans->sw = SW_MEMORY_FAILURE;
+}
+
+static void free_all(struct state *state, struct applet *const *applets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (applets[i])
+			applets[i]->ops->free(applets[i]);
+	state_close(state);
+}
+
+static void card_free_app(struct card_app *app)
+{
+	struct applet_card *card = (struct applet_card *)app;
+
+	free_all(card->state, card->applets, card->count);
+	free(card);
+}
+
+static const struct card_app_ops card_ops = {
+	.name = "applets",
+	.reset = card_reset,
+	.takes_data = card_takes_data,
+	.process = card_process,
+	.free = card_free_app,
+};
+
+struct card_app *applet_card_new(struct state *state, struct applet *const *applets, size_t count)
+{
+	bool complete = state && count >= 1 && count <= APPLETS_MAX;
+	struct applet_card *card = NULL;
+
+	for (size_t i = 0; i < count; i++)
+		complete = complete && applets[i];
+	if (complete)
+		card = calloc(1, sizeof(*card));
+	if (!card) {
+		free_all(state, applets, count);
+		return NULL;
+	}
+	card->app.ops = &card_ops;
+	card->state = state;
+	memcpy(card->applets, applets, count * sizeof(*applets));
+	card->count = count;
+	return &card->app;
+}
