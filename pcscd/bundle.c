@@ -509,6 +509,12 @@ static const struct bundle_device *bundle_lists(
 	return NULL;
 }
 
+/* Composite devices have other interfaces, too. */
+static bool is_reader_class(uint8_t interface_class)
+{
+	return interface_class == BUNDLE_CLASS_CCID || interface_class == BUNDLE_CLASS_VENDOR;
+}
+
 size_t bundles_match(const struct bundles *bundles, uint16_t vendor, uint16_t product,
 	uint8_t interface_class, struct bundle_match matches[BUNDLE_MATCHES])
 {
@@ -521,7 +527,7 @@ size_t bundles_match(const struct bundles *bundles, uint16_t vendor, uint16_t pr
 		const struct bundle_device *device = bundle_lists(bundle, vendor, product);
 		struct bundle_match *match = bundle->class_driver ? &class_driver : &specific;
 
-		if (device)
+		if (device && (!bundle->class_driver || is_reader_class(interface_class)))
 			*match = (struct bundle_match){ bundle->library, device->name };
 		else if (bundle->class_driver && interface_class == BUNDLE_CLASS_CCID &&
 			 !class_driver.library)

@@ -8,8 +8,9 @@
  *
  * Info.plist is a property list; of it are read: CFBundleExecutable (the library), CFBundleName,
  * and ifdVendorID, ifdProductID, ifdFriendlyName, three arrays of equal length. A bundle named
- * CCIDCLASSDRIVER drives, besides what it lists, every interface of the CCID class (0Bh), and
- * gives way to a bundle that lists the device by number.
+ * CCIDCLASSDRIVER drives every interface of the CCID class (0Bh), and of the devices that it lists
+ * those of class FFh, too; it gives way to a bundle that lists the device by number. Other bundles
+ * drive every interface of the devices that they list.
  *
  * What is wrong in a bundle is logged as an error with file and line and costs that bundle only
  * (a device with a wrong number: that device only).
@@ -21,7 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BUNDLE_CLASS_CCID 0x0B /* bInterfaceClass (CCID 1.1 §4.3.1) */
+/* Values of bInterfaceClass. */
+#define BUNDLE_CLASS_CCID   0x0B /* CCID 1.1 §4.3.1 */
+#define BUNDLE_CLASS_VENDOR 0xFF /* readers from before CCID had its class are of this one */
 
 struct bundle_device {
 	uint16_t vendor;
@@ -66,8 +69,8 @@ void bundles_free(struct bundles *bundles);
 
 /*
  * The libraries to try for an interface of a device, best first: the last bundle that lists
- * vendor:product by number, then a class driver that lists it, else (for interface class 0Bh) a
- * class driver that doesn't. Writes at most BUNDLE_MATCHES; returns the number written.
+ * vendor:product by number, then (for interface class 0Bh or FFh) a class driver that lists it, else
+ * (for 0Bh) a class driver that doesn't. Writes at most BUNDLE_MATCHES; returns the number written.
  */
 #define BUNDLE_MATCHES 2
 size_t bundles_match(const struct bundles *bundles, uint16_t vendor, uint16_t product,

@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; kept && i < bundles.list[0].count; i++) {
 		const struct bundle_device *device = &bundles.list[0].devices[i];
 
-		if (!device->name ||
-			bundles_match(&bundles, device->vendor, device->product, 0, matches) != 1)
+		if (!device->name || bundles_match(&bundles, device->vendor, device->product, 0xFF,
+					     matches) != 1)
 			abort();
 	}
 	bundles_free(&bundles);

@@ -195,6 +195,9 @@ START_TEST(test_match)
 	ck_assert_uint_eq(bundles_match(&bundles, 0x2222, 1, 0xFF, match), 2);
 	expect_match(&match[0], "second.so", "Second");
 	expect_match(&match[1], "class.so", "By class driver");
+	/* which leaves a device's other interfaces alone, a keyboard's for instance */
+	ck_assert_uint_eq(bundles_match(&bundles, 0x2222, 1, 0x03, match), 1);
+	expect_match(&match[0], "second.so", "Second");
 	/* nobody lists it: by interface class only */
 	ck_assert_uint_eq(bundles_match(&bundles, 0x3333, 1, 0x0B, match), 1);
 	expect_match(&match[0], "class.so", NULL);
