@@ -92,6 +92,8 @@ enum {
 enum {
 	CCID_PIN_VERIFY = 0x01,
 	CCID_PIN_MODIFY = 0x02,
+	CCID_PIN_PACE_CAPABILITIES = 0x10, /* BSI TR-03119 annex D */
+	CCID_PIN_PACE_EXECUTE = 0x20,
 };
 
 /* bRequest of class requests on the control pipe, to an interface (CCID 1.1 §5.3). */
@@ -178,6 +180,7 @@ enum {
 	PC_to_RDR_Mechanical = 0x71,
 	PC_to_RDR_Abort = 0x72,
 	PC_to_RDR_SetDataRateAndClockFrequency = 0x73,
+	PC_to_RDR_Secure_KEYBOARD = 0x89, /* not of the class: Secure for some keyboards */
 };
 
 /* bMessageType of bulk-IN (CCID 1.1 §6.2, table 6.2-1). */
@@ -328,6 +331,51 @@ enum {
 	CCID_PIN_OPERATION_TRANSFER = 0x02,
 	CCID_PIN_OPERATION_WAIT_ICC = 0x03,
 	CCID_PIN_OPERATION_CANCEL = 0x04,
+	CCID_PIN_OPERATION_PACE_CAPABILITIES = 0x10, /* BSI TR-03119 annex D */
+	CCID_PIN_OPERATION_PACE_EXECUTE = 0x20,
+};
+
+/* bmFormatString: how the digits stand in the PIN block, and where that is in the command's data
+ * (CCID 1.1 §6.1.11.4). */
+enum {
+	CCID_PIN_FORMAT_BYTES = 0x80, /* the position counts bytes, else bits */
+	CCID_PIN_FORMAT_POSITION_SHIFT = 3,
+	CCID_PIN_FORMAT_POSITION_MASK = 0x78,
+	CCID_PIN_FORMAT_RIGHT = 0x04, /* justified right, else left */
+	CCID_PIN_FORMAT_TYPE_MASK = 0x03,
+	CCID_PIN_FORMAT_BINARY = 0x00, /* a byte a digit, 00h to 09h */
+	CCID_PIN_FORMAT_BCD = 0x01,
+	CCID_PIN_FORMAT_ASCII = 0x02,
+};
+
+/* bmPINBlockString: bits of the PIN length field in the high nibble (0: none), bytes of the PIN block
+ * in the low one (0: as many as the entry needs) (CCID 1.1 §6.1.11.5). */
+enum {
+	CCID_PIN_BLOCK_LENGTH_SHIFT = 4,
+	CCID_PIN_BLOCK_SIZE_MASK = 0x0F,
+};
+
+/* bmPINLengthFormat: where the PIN length field is in the command's data (CCID 1.1 §6.1.11.6). */
+enum {
+	CCID_PIN_LENGTH_BYTES = 0x10, /* the position counts bytes, else bits */
+	CCID_PIN_LENGTH_POSITION_MASK = 0x0F,
+	CCID_PIN_LENGTH_RFU_MASK = 0xE0,
+};
+
+/* bEntryValidationCondition: what ends an entry (CCID 1.1 §6.1.11.1). */
+enum {
+	CCID_PIN_VALID_MAX_SIZE = 0x01,
+	CCID_PIN_VALID_KEY = 0x02,
+	CCID_PIN_VALID_TIMEOUT = 0x04,
+	CCID_PIN_VALID_MASK = 0x07,
+};
+
+/* bNumberMessage besides a number (CCID 1.1 §6.1.11.1), and bConfirmPIN (§6.1.11.2). */
+enum {
+	CCID_PIN_MESSAGES_DEFAULT = 0xFF,
+	CCID_PIN_CONFIRM_NEW = 0x01,
+	CCID_PIN_CONFIRM_OLD = 0x02, /* the current PIN is asked for */
+	CCID_PIN_CONFIRM_MASK = 0x03,
 };
 
 /* PIN verification data structure, offsets from bPINOperation (CCID 1.1 §6.1.11.1). */
@@ -346,7 +394,7 @@ enum {
 };
 
 /* PIN modification data structure, offsets from bPINOperation (CCID 1.1 §6.1.11.2). bMsgIndex2 is
- * there when bNumberMessage says two or three, bMsgIndex3 when three; the rest moves up without. */
+ * there unless bNumberMessage is 0, bMsgIndex3 when it is 3 or FFh; the rest moves up without. */
 enum {
 	CCID_PIN_MODIFY_bTimeOut = 1,
 	CCID_PIN_MODIFY_bmFormatString = 2,

@@ -8,6 +8,7 @@
 #define CARDWIRE_VREADER_CCID_SLOT_H
 
 #include "vreader/ccid_device.h"
+#include "vreader/pinpad.h"
 #include "vreader/pn532.h"
 
 enum {
@@ -115,6 +116,7 @@ struct ccid_device {
 	uint8_t *in; /* bulk-IN message under construction */
 	struct taught_escape taught[CCID_TAUGHT_MAX];
 	size_t taught_count;
+	struct pinpad pad;
 	struct ccid_stats stats;
 };
 
@@ -167,6 +169,8 @@ void ccid_xfr_block(struct slot *slot, const struct ccid_message *msg, int64_t n
 void ccid_exchange_ifsd(struct slot *slot);
 /* Fi by the high nibble of TA1. */
 unsigned ccid_fi(uint8_t ta1);
+/* PC_to_RDR_Secure (CCID 1.1 §6.1.11). */
+void ccid_secure(struct slot *slot, const struct ccid_message *msg, int64_t now);
 /* PC_to_RDR_Escape. */
 void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now);
 /* Raw-command firmware: the tag has left the field while its answer was awaited. */

@@ -13,6 +13,7 @@
 #include "vreader/address.h"
 #include "vreader/card_options.h"
 #include "vreader/hex.h"
+#include "vreader/pinpad.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,
@@ -223,6 +224,56 @@ static const char *do_escape(struct command *c)
 		       : "it can't learn that, or no more";
 }
 
+/* keys READER KEYS [MS]: types ahead; "-" forgets what was typed. */
+static const char *do_keys(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	const char *gap = c->count > 3 ? c->words[3] : "0";
+	size_t gap_ms;
+
+	if (wrong)
+		return wrong;
+	if (c->count < 3 || !parse_index(&gap, &gap_ms) || *gap || gap_ms > 60000)
+		return "expected: keys READER KEYS [MILLISECONDS]";
+	if (strcmp(c->words[2], "-") == 0)
+		pinpad_forget(where.ccid);
+	else if (!pinpad_press(where.ccid, c->words[2], (uint32_t)gap_ms))
+		return "keys are 0 to 9, E enter, C clear, X cancel, and not too many";
+	return NULL;
+}
+
+/* display READER: the prompt, a star for each digit typed, the language asked for. */
+static const char *do_display(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	const struct pinpad *pad;
+
+	if (wrong)
+		return wrong;
+	pad = pinpad_of(where.ccid);
+	fprintf(c->answer, "%s\n%s\nlanguage %04X\n", pad->prompt, pad->typed, pad->language);
+	return NULL;
+}
+
+/* secure READER: bMessageType and data of the last PC_to_RDR_Secure. */
+static const char *do_secure(struct command *c)
+{
+	struct rack_slot where;
+	const char *wrong = parse_slot(c, &where);
+	const struct pinpad *pad;
+
+	if (wrong)
+		return wrong;
+	pad = pinpad_of(where.ccid);
+	fprintf(c->answer, "%02X ", pad->secure_type);
+	for (size_t i = 0; i < pad->secure_len; i++)
+		fprintf(c->answer, "%02X", pad->secure[i]);
+	fputc('\n', c->answer);
+	return NULL;
+}
+
 static const char *do_quit(struct command *c)
 {
 	*c->ctl->quit = true;
@@ -242,6 +293,9 @@ static const struct {
 	{ "stats", 2, do_stats },
 	{ "faults", 3, do_faults },
 	{ "escape", 4, do_escape },
+	{ "keys", 4, do_keys },
+	{ "display", 2, do_display },
+	{ "secure", 2, do_secure },
 	{ "quit", 1, do_quit },
 };
 
@@ -251,7 +305,7 @@ static const char *run_words(struct command *c)
 		if (strcmp(commands[i].name, c->words[0]) == 0)
 			return c->count > commands[i].words ? "too many words" : commands[i].run(c);
 	return "no such command; there are: insert, remove, plug, unplug, list, stats, faults, "
-	       "escape, quit";
+	       "escape, keys, display, secure, quit";
 }
 
 static void client_destroy(struct client *client)

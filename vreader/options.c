@@ -24,6 +24,7 @@ struct words {
 	const char *profile;
 	const char *id;
 	const char *speed;
+	bool pinpad;
 };
 
 typedef enum options_result (*option_handler)(struct words *w, const char *value);
@@ -129,6 +130,13 @@ static enum options_result set_speed(struct words *w, const char *value)
 	return OPTIONS_OK;
 }
 
+static enum options_result set_pinpad(struct words *w, const char *value)
+{
+	(void)value;
+	w->pinpad = true;
+	return OPTIONS_OK;
+}
+
 static enum options_result set_faults(struct words *w, const char *value)
 {
 	w->options->service.faults = value;
@@ -186,6 +194,7 @@ static const struct {
 	{ "card-option", READERS, required_argument, set_card_option },
 	{ "id", READERS, required_argument, set_id },
 	{ "speed", READERS, required_argument, set_speed },
+	{ "pinpad", READERS, no_argument, set_pinpad },
 	{ "faults", READERS, required_argument, set_faults },
 	{ "ready-fd", SERVE, required_argument, set_ready_fd },
 	{ "pcscd", RUN, required_argument, set_pcscd },
@@ -255,6 +264,8 @@ static enum options_result build_profile(const struct words *w)
 	if (strcmp(w->speed, "full") != 0 && strcmp(w->speed, "high") != 0)
 		return options_wrong("no such speed", w->speed);
 	p->high_speed = strcmp(w->speed, "high") == 0;
+	if (w->pinpad)
+		profile_add_pinpad(p);
 	return OPTIONS_OK;
 }
 

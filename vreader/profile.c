@@ -139,6 +139,16 @@ bool profile_builtin(const char *name, struct profile *p)
 	return true;
 }
 
+void profile_add_pinpad(struct profile *p)
+{
+	for (size_t i = 0; i < p->interface_count; i++) {
+		uint8_t *d = p->interfaces[i].ccid;
+
+		d[CCID_DESC_bPINSupport] = CCID_PIN_VERIFY | CCID_PIN_MODIFY;
+		put_le16(d + CCID_DESC_wLcdLayout, 2 << 8 | 16);
+	}
+}
+
 uint8_t profile_bulk_out(size_t i)
 {
 	return (uint8_t)(2 * i + 1);

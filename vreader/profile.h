@@ -62,6 +62,9 @@ struct profile {
  * "contactless-raw", "dual" and "dual-exclusive". False: no such profile. */
 bool profile_builtin(const char *name, struct profile *p);
 
+/* Gives every interface a PIN pad that verifies and modifies, and two lines of 16 characters. */
+void profile_add_pinpad(struct profile *p);
+
 /* Descriptors as GET_DESCRIPTOR gives them; each returns its length, 0 when there is none. */
 size_t profile_device_descriptor(const struct profile *p, uint8_t out[18]);
 size_t profile_qualifier_descriptor(const struct profile *p, uint8_t out[10]);

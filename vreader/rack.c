@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vreader/cards/pin_oracle.h"
+
 #include "vreader/vpcd_port.h"
 
 bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
@@ -85,18 +87,20 @@ const char *rack_insert(
 {
 	struct tag_options tag;
 	struct card *card;
+	bool oracle;
 
 	if (strncmp(name, "vpcd:", strlen("vpcd:")) == 0)
 		return insert_program(where, name + strlen("vpcd:"));
-	if (strcmp(name, "iso") != 0)
-		return "no such card; there are: iso, vpcd:ADDRESS";
+	oracle = strcmp(name, "pin-oracle") == 0;
+	if (strcmp(name, "iso") != 0 && !oracle)
+		return "no such card; there are: iso, pin-oracle, vpcd:ADDRESS";
 	if (ccid_present(where->ccid, where->slot))
 		return "there is a card already";
 	if (ccid_contactless(where->ccid, where->slot)) {
 		tag_options_named(&tag, "tag-a");
 		return rack_insert_tag(where, &tag, iso_card_new());
 	}
-	card = card_new(options, iso_card_new());
+	card = card_new(options, oracle ? pin_oracle_new() : iso_card_new());
 	if (!card)
 		return "out of memory";
 	ccid_insert(where->ccid, where->slot, card);
