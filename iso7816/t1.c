@@ -388,6 +388,11 @@ void t1_init(struct t1 *t1, const struct t1_config *config)
 	t1->ifsd = DEFAULT_IFSD;
 }
 
+void t1_set_nad(struct t1 *t1, uint8_t nad)
+{
+	t1->config.nad = nad;
+}
+
 struct t1_step t1_ifsd_request(struct t1 *t1, uint8_t ifsd)
 {
 	if (t1->phase != T1_IDLE)
@@ -420,6 +425,14 @@ struct t1_step t1_begin(
 		return send_command(t1);
 	t1->phase = T1_SYNCING;
 	return resynch(t1);
+}
+
+void t1_withdraw(struct t1 *t1)
+{
+	/* With a part acknowledged the card waits for the rest: the next exchange resynchronises. */
+	if (t1->phase == T1_COMMAND && t1->cmd_at == 0 && t1->attempts == T1_ATTEMPTS)
+		t1->phase = T1_IDLE;
+	t1_wipe(t1);
 }
 
 struct t1_step t1_block_received(struct t1 *t1, const uint8_t *bytes, size_t n)

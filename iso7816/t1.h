@@ -129,6 +129,9 @@ struct t1 {
 /* Start of the protocol, after a reset of the card and PPS if any. Sequence numbers 0, IFSD 32. */
 void t1_init(struct t1 *t1, const struct t1_config *config);
 
+/* NAD of the blocks sent from now on, between exchanges (§11.3.2.1). */
+void t1_set_nad(struct t1 *t1, uint8_t nad);
+
 /*
  * Tell the card the longest INF we take: S(IFS request), IFSD 1..254. Ends with T1_DONE, rsp_len 0,
  * or T1_FAILED. Call between t1_init() and the first command.
@@ -141,6 +144,12 @@ struct t1_step t1_ifsd_request(struct t1 *t1, uint8_t ifsd);
  */
 struct t1_step t1_begin(
 	struct t1 *t1, const uint8_t *command, size_t len, uint8_t *response, size_t max);
+
+/*
+ * The I-block that t1_begin() or the step after a RESYNCH gave has never been sent, say since the user
+ * of a PIN pad changed his mind: the exchange is over and the protocol where it was before.
+ */
+void t1_withdraw(struct t1 *t1);
 
 /* N bytes have come as the answer to the block sent last: any bytes, any number. */
 struct t1_step t1_block_received(struct t1 *t1, const uint8_t *bytes, size_t n);

@@ -31,6 +31,7 @@ static const char usage_text[] =
 	"  --card NAME        iso (default), vpcd:ADDRESS or none\n"
 	"  --id VID:PID       USB identity, hexadecimal (default 1209:0001)\n"
 	"  --speed NAME       full (default) or high\n"
+	"  --pinpad           the readers have a PIN pad and a display\n"
 	"  --faults FILE      make the readers misbehave; the grammar is in vreader(1)\n"
 	"\n"
 	"ctl: a running server; --ctl defaults to $VREADER_CTL\n"
@@ -39,6 +40,9 @@ static const char usage_text[] =
 	"  plug R, unplug R   the reader itself\n"
 	"  list               readers and cards\n"
 	"  faults R FILE      load a fault script, or none\n"
+	"  keys R KEYS [MS]   type on its PIN pad: digits, E enter, C clear, X cancel; - forgets\n"
+	"  display R          what the display shows\n"
+	"  secure R           the last PC_to_RDR_Secure, in hexadecimal\n"
 	"  stats R            counts of USB transfers and CCID messages\n"
 	"  quit               end the server\n";
 
