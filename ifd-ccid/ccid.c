@@ -66,6 +66,27 @@ enum ccid_result ccid_power_off(struct slot *slot)
 	return run(slot, &command, COMMAND_MS, &answer);
 }
 
+/* How the APDU under way is carried, if it is secret. */
+static enum mask_shape shape_of(const struct slot *slot)
+{
+	const struct ccid_interface *interface = device_interface(slot->device);
+	bool blocks = slot->protocol == 1;
+
+	if (!slot->secret)
+		return MASK_NOTHING;
+	if (!interface->bulk_in)
+		return interface->bInterfaceProtocol == CCID_PROTOCOL_ICCD_A ? MASK_T0_CHARACTERS
+									     : MASK_APDU;
+	switch (interface->ccid.level) {
+	case LEVEL_CHARACTER:
+		return blocks ? MASK_T1_CHARACTERS : MASK_T0_CHARACTERS;
+	case LEVEL_TPDU:
+		return blocks ? MASK_T1 : MASK_T0;
+	default:
+		return MASK_APDU;
+	}
+}
+
 enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t len, unsigned bwi,
 	uint16_t level, int64_t timeout_ms, struct ccid_answer *answer)
 {
@@ -74,6 +95,7 @@ enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t l
 		.specific = { (uint8_t)bwi, (uint8_t)level, (uint8_t)(level >> 8) },
 		.data = data,
 		.len = len,
+		.shape = shape_of(slot),
 		.expect = slot->expect,
 	};
 
@@ -96,7 +118,13 @@ enum ccid_result ccid_set_parameters(struct slot *slot, unsigned protocol, const
 enum ccid_result ccid_escape(
 	struct slot *slot, const uint8_t *data, size_t len, struct ccid_answer *answer)
 {
-	struct ccid_command command = { .type = PC_to_RDR_Escape, .data = data, .len = len };
+	struct ccid_command command = {
+		.type = PC_to_RDR_Escape,
+		.data = data,
+		.len = len,
+		/* A card's APDU in the reader's raw commands; others are looked through. */
+		.shape = slot->raw && slot->secret ? MASK_APDU : MASK_NOTHING,
+	};
 
 	if (len > device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE)
 		return CCID_LIMIT;

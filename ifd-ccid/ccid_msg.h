@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "recorder_mask.h"
 #include "spec/ccid.h"
 
 struct ccid_command {
@@ -18,6 +19,7 @@ struct ccid_command {
 	const uint8_t *data; /* abData; may be NULL when len is 0 */
 	size_t len;
 	size_t expect; /* longest abData that is likely in the answer; 0: not known */
+	enum mask_shape shape; /* what of the data is secret; for the recorder */
 };
 
 struct ccid_answer {

@@ -8,11 +8,47 @@
 #include "deadline.h"
 #include "device_private.h"
 #include "log.h"
+#include "options.h"
 #include "spec/usb.h"
 
 enum {
 	REQUEST_MS = 2000, /* for a control request */
 };
+
+enum port_status device_control(struct device *device, const uint8_t setup[8], uint8_t *data,
+	size_t *actual, int64_t deadline, struct mask_secrecy *secrecy)
+{
+	size_t len = le16(setup + USB_SETUP_wLength);
+	size_t got = 0;
+	enum port_status status = port_control(device->port, setup, data, &got, deadline);
+
+	if (setup[USB_SETUP_bmRequestType] & USB_DIR_IN)
+		len = got;
+	recorder_control(device->recorder, setup, status, data, len, secrecy);
+	if (actual)
+		*actual = got;
+	return status;
+}
+
+/* What the port has read of the device itself, as if it were read now. */
+static void record_descriptor(
+	struct device *device, uint8_t type, const uint8_t *bytes, size_t len)
+{
+	uint8_t setup[USB_SETUP_SIZE] = { USB_DIR_IN | USB_TYPE_STANDARD | USB_RECIP_DEVICE,
+		USB_REQ_GET_DESCRIPTOR, 0, type };
+
+	put_le16(setup + USB_SETUP_wLength, (uint16_t)len);
+	recorder_control(device->recorder, setup, PORT_OK, bytes, len, NULL);
+}
+
+static void record_descriptors(struct device *device)
+{
+	const struct port *port = device->port;
+
+	record_descriptor(device, USB_DT_DEVICE, port->device, USB_DEVICE_SIZE);
+	record_descriptor(
+		device, USB_DT_CONFIGURATION, port->configuration, port->configuration_len);
+}
 
 static bool identify(struct device *device)
 {
@@ -43,7 +79,7 @@ static void read_rates(struct device *device)
 		return;
 	put_le16(setup + USB_SETUP_wIndex, device->interface.bInterfaceNumber);
 	put_le16(setup + USB_SETUP_wLength, (uint16_t)(4 * count));
-	if (port_control(device->port, setup, bytes, &actual, deadline_in_ms(REQUEST_MS)) !=
+	if (device_control(device, setup, bytes, &actual, deadline_in_ms(REQUEST_MS), NULL) !=
 			PORT_OK ||
 		actual % 4 != 0)
 		actual = 0;
@@ -67,6 +103,7 @@ static void free_device(struct device *device)
 		io_free(ios[i]);
 	free(ios);
 	port_close(device->port);
+	recorder_gone(device->recorder);
 	pthread_mutex_destroy(&device->lock);
 	pthread_cond_destroy(&device->changed);
 	free(device->rates);
@@ -83,6 +120,7 @@ static bool start(struct device *device)
 {
 	const struct ccid_interface *interface = &device->interface;
 
+	record_descriptors(device);
 	if (!identify(device))
 		return false;
 	if (port_claim(device->port, interface->bInterfaceNumber, interface->bAlternateSetting) !=
@@ -112,9 +150,11 @@ struct device *device_open(const char *name)
 	deadline_cond_init(&device->changed);
 	device->references = 1;
 	device->name = strdup(name);
+	device->recorder = recorder_new(name, options_get()->recorder_bytes);
 	if (device->name)
 		device->port = port_open(name, on_port_gone, device);
 	if (device->port && start(device)) {
+		recorder_opened(device->recorder);
 		log_line(LOG_INFO,
 			"device %s: %04X:%04X, %u slot(s), features %08X, messages of %zu", name,
 			device->descriptor.vid, device->descriptor.pid,
@@ -148,6 +188,11 @@ void device_unref(struct device *device)
 	notify_fini(device);
 	pipe_fini(device);
 	free_device(device);
+}
+
+struct recorder *device_recorder(const struct device *device)
+{
+	return device->recorder;
 }
 
 const char *device_name(const struct device *device)
@@ -195,7 +240,7 @@ static size_t read_string(struct device *device, uint8_t index, unsigned languag
 
 	put_le16(setup + USB_SETUP_wIndex, (uint16_t)language);
 	put_le16(setup + USB_SETUP_wLength, USB_STRING_MAX_SIZE);
-	if (port_control(device->port, setup, out, &actual, deadline_in_ms(REQUEST_MS)) !=
+	if (device_control(device, setup, out, &actual, deadline_in_ms(REQUEST_MS), NULL) !=
 			PORT_OK ||
 		actual < USB_STRING_bString || out[USB_DESC_bDescriptorType] != USB_DT_STRING)
 		return 0;
@@ -263,6 +308,7 @@ void device_call_begin(struct device *device, unsigned slot)
 	pthread_mutex_lock(&device->lock);
 	device->ios[slot]->calling = true;
 	device->ios[slot]->aborting = false;
+	device->ios[slot]->secrecy.begun = false;
 	pthread_mutex_unlock(&device->lock);
 }
 

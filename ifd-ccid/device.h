@@ -21,6 +21,7 @@
 #include "descriptor.h"
 
 struct device;
+struct recorder;
 
 enum ccid_result {
 	CCID_OK,
@@ -54,6 +55,9 @@ struct device *device_ref(struct device *device);
 
 /* Gives one back; the last closes the device. No exchange or poll runs on the caller's slot. */
 void device_unref(struct device *device);
+
+/* Its flight recorder; NULL: it has none. Valid as long as the device. */
+struct recorder *device_recorder(const struct device *device);
 
 /* The device string it was opened with. */
 const char *device_name(const struct device *device);

@@ -16,6 +16,7 @@
 #include "device.h"
 #include "port.h"
 #include "presence.h"
+#include "recorder.h"
 
 enum io_state {
 	IO_IDLE,
@@ -47,6 +48,7 @@ struct io {
 	bool aborting; /* device_abort() came in this call */
 	bool dirty;    /* recovery failed: to be tried again before the next command */
 	bool secret;   /* answer_bytes is to be wiped */
+	struct mask_secrecy secrecy;
 	bool stop;     /* device_stop_poll() came */
 
 	struct presence presence;
@@ -55,6 +57,7 @@ struct io {
 struct device {
 	struct port *port;
 	char *name;
+	struct recorder *recorder; /* may be NULL */
 	struct ccid_interface interface;
 	struct device_descriptor descriptor;
 	uint32_t *rates;
@@ -112,6 +115,10 @@ void pipe_listen(struct device *device);
 
 /* With the lock held: everything that waits ends with CCID_GONE. */
 void device_lost(struct device *device);
+
+/* device.c: port_control(), recorded. SECRECY as for recorder_control(). */
+enum port_status device_control(struct device *device, const uint8_t setup[8], uint8_t *data,
+	size_t *actual, int64_t deadline, struct mask_secrecy *secrecy);
 
 /* recover.c */
 

@@ -11,9 +11,12 @@
 #include "capabilities.h"
 #include "control.h"
 #include "exchange.h"
+#include "iso7816/apdu.h"
+#include "iso7816/secret.h"
 #include "log.h"
 #include "lun.h"
 #include "options.h"
+#include "recorder.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -69,6 +72,18 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 	return rv;
 }
 
+static RESPONSECODE set_protocol(struct slot *slot, DWORD protocol)
+{
+	struct recorder *recorder = device_recorder(slot->device);
+	RESPONSECODE rv;
+
+	recorder_call(recorder, slot->number, RECORDING_PROTOCOL, protocol, NULL, 0, false);
+	rv = activate_set_protocol(slot, protocol == SCARD_PROTOCOL_T1);
+	recorder_return(
+		recorder, slot->number, RECORDING_PROTOCOL, (uint64_t)rv, NULL, 0, false);
+	return rv;
+}
+
 EXPORT RESPONSECODE IFDHSetProtocolParameters(
 	DWORD Lun, DWORD Protocol, UCHAR Flags, UCHAR PTS1, UCHAR PTS2, UCHAR PTS3)
 {
@@ -82,7 +97,7 @@ EXPORT RESPONSECODE IFDHSetProtocolParameters(
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
 	if (Protocol == SCARD_PROTOCOL_T0 || Protocol == SCARD_PROTOCOL_T1)
-		rv = activate_set_protocol(slot, Protocol == SCARD_PROTOCOL_T1);
+		rv = set_protocol(slot, Protocol);
 	lun_leave(Lun);
 	return rv;
 }
@@ -96,6 +111,8 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
 	*AtrLength = 0;
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
+	recorder_call(device_recorder(slot->device), slot->number, RECORDING_POWER, Action, NULL, 0,
+		false);
 	if (Action == IFD_POWER_DOWN)
 		rv = activate_power_down(slot);
 	else if (Action == IFD_POWER_UP || Action == IFD_RESET)
@@ -106,8 +123,21 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
 		memcpy(Atr, slot->atr.raw, room);
 		*AtrLength = room;
 	}
+	recorder_return(device_recorder(slot->device), slot->number, RECORDING_POWER, (uint64_t)rv,
+		Atr, *AtrLength, false);
 	lun_leave(Lun);
 	return rv;
+}
+
+/* Of an APDU that is to be sent; the slot is told. */
+static bool is_secret(struct slot *slot, const uint8_t *apdu, size_t len)
+{
+	bool secret = secret_command(apdu, len);
+
+	if (len > 1 && apdu[1] == APDU_INS_GET_RESPONSE)
+		secret |= slot->was_secret;
+	slot->was_secret = slot->secret = secret;
+	return secret;
 }
 
 EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuffer,
@@ -123,8 +153,9 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 		RecvPci->Protocol = SendPci.Protocol;
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
-	secret = apdu_is_secret(TxBuffer, TxLength);
-	slot->secret = secret;
+	secret = is_secret(slot, TxBuffer, TxLength);
+	recorder_call(device_recorder(slot->device), slot->number, RECORDING_TRANSMIT,
+		SendPci.Protocol, TxBuffer, TxLength, secret);
 	log_apdu(device_name(slot->device), TxBuffer, TxLength);
 	result = exchange_apdu(
 		slot, (unsigned)SendPci.Protocol, TxBuffer, TxLength, RxBuffer, &length);
@@ -132,6 +163,8 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 		*RxLength = length;
 		log_response(device_name(slot->device), RxBuffer, length, secret);
 	}
+	recorder_return(device_recorder(slot->device), slot->number, RECORDING_TRANSMIT,
+		(uint64_t)ifd_code(result), RxBuffer, *RxLength, secret || slot->secret);
 	lun_leave(Lun);
 	return ifd_code(result);
 }
@@ -141,14 +174,21 @@ EXPORT RESPONSECODE IFDHControl(DWORD Lun, DWORD dwControlCode, PUCHAR TxBuffer,
 {
 	struct slot *slot = lun_enter(Lun);
 	size_t length = RxLength;
+	size_t start, end;
 	RESPONSECODE rv;
+	bool secret;
 
 	*pdwBytesReturned = 0;
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
+	secret = secret_span(TxBuffer, TxLength, &start, &end);
+	recorder_call(device_recorder(slot->device), slot->number, RECORDING_CONTROL_CALL,
+		dwControlCode, TxBuffer, TxLength, secret);
 	rv = control_do(slot, dwControlCode, TxBuffer, TxLength, RxBuffer, &length);
 	if (rv == IFD_SUCCESS)
 		*pdwBytesReturned = length;
+	recorder_return(device_recorder(slot->device), slot->number, RECORDING_CONTROL_CALL,
+		(uint64_t)rv, RxBuffer, *pdwBytesReturned, secret);
 	lun_leave(Lun);
 	return rv;
 }
@@ -161,6 +201,8 @@ EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
 
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
+	recorder_call(device_recorder(slot->device), slot->number, RECORDING_PRESENCE, 0, NULL, 0,
+		false);
 	result = slot_presence(slot);
 	if (result == CCID_OK) {
 		rv = IFD_ICC_PRESENT;
@@ -171,6 +213,29 @@ EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
 			slot->protocol = SLOT_NO_PROTOCOL;
 		}
 	}
+	recorder_return(device_recorder(slot->device), slot->number, RECORDING_PRESENCE,
+		(uint64_t)rv, NULL, 0, false);
 	lun_leave(Lun);
 	return rv;
+}
+
+EXPORT RESPONSECODE IFDHCardwireRecording(
+	LPCSTR DeviceName, uint64_t *Position, int Timeout, char *Text, PDWORD Length)
+{
+	size_t length = *Length;
+	enum recorder_found found;
+
+	if (!DeviceName) {
+		recorder_list(Text, &length);
+		*Length = length;
+		return IFD_SUCCESS;
+	}
+	*Length = 0;
+	if (length < RECORDER_TEXT_MIN)
+		return IFD_ERROR_INSUFFICIENT_BUFFER;
+	found = recorder_read(DeviceName, Position, Timeout, Text, &length);
+	*Length = length;
+	if (found == RECORDER_LIVE)
+		return IFD_SUCCESS;
+	return found == RECORDER_GONE ? IFD_ICC_NOT_PRESENT : IFD_NO_SUCH_DEVICE;
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "iso7816/secret.h"
+
 /* The host's log, as <debuglog.h> declares it; weak, since not every host exports it. */
 extern void log_msg(const int priority, const char *fmt, ...)
 	__attribute__((weak, visibility("default"), format(printf, 2, 3)));
@@ -58,16 +60,6 @@ void log_line(enum log_kind kind, const char *format, ...)
 	log_msg(host_level(kind), "ccid: %s", line);
 }
 
-bool apdu_is_secret(const uint8_t *apdu, size_t len)
-{
-	static const uint8_t secret_ins[] = { 0x20, 0x21, 0x24, 0x25, 0x26, 0x28, 0x2C, 0x2D, 0x82,
-		0x86, 0x87, 0xD8, 0xDB };
-
-	if (len < APDU_HEADER + 1)
-		return false;
-	return memchr(secret_ins, apdu[1], sizeof(secret_ins)) != NULL;
-}
-
 /* Appends LEN bytes as " 0A FF" at *AT of a line; what does not fit is shown as "...". */
 static void append_hex(char line[LINE_SIZE], size_t *at, const uint8_t *bytes, size_t len)
 {
@@ -90,7 +82,7 @@ void log_apdu(const char *name, const uint8_t *apdu, size_t len)
 	if (!log_wants(LOG_COMM))
 		return;
 	at = (size_t)snprintf(line, sizeof(line), "%.200s ->", name);
-	if (apdu_is_secret(apdu, len)) {
+	if (secret_command(apdu, len)) {
 		append_hex(line, &at, apdu, APDU_HEADER);
 		snprintf(line + at, sizeof(line) - at, " ** (%zu bytes)", len - APDU_HEADER);
 	} else {

@@ -33,18 +33,11 @@ void log_line(enum log_kind kind, const char *format, ...) __attribute__((format
 
 /*
  * Writes a command APDU (kind LOG_COMM) as hexadecimal digits after the words NAME and "->"; its
- * data field is replaced by "**" when apdu_is_secret().
+ * data field is replaced by "**" when secret_command() (iso7816/secret.h).
  */
 void log_apdu(const char *name, const uint8_t *apdu, size_t len);
 
 /* Writes a response APDU likewise, after "<-". SECRET: only its last two bytes are shown. */
 void log_response(const char *name, const uint8_t *response, size_t len, bool secret);
-
-/*
- * True if the data field of this command carries a PIN or a key: VERIFY, CHANGE REFERENCE DATA,
- * RESET RETRY COUNTER and their like (ISO 7816-4 §11.6), loading of keys (PC/SC part 3 §3.2.2.1.4;
- * GlobalPlatform PUT KEY), at any CLA. Pure.
- */
-bool apdu_is_secret(const uint8_t *apdu, size_t len);
 
 #endif

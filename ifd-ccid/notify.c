@@ -60,6 +60,7 @@ static void on_event(struct port_transfer *transfer)
 	switch (transfer->status) {
 	case PORT_OK:
 		device->event_errors = 0;
+		recorder_event(device->recorder, transfer);
 		heard(device, transfer);
 		break;
 	case PORT_CANCELLED:
@@ -68,6 +69,7 @@ static void on_event(struct port_transfer *transfer)
 		device_lost(device);
 		break;
 	default:
+		recorder_event(device->recorder, transfer);
 		device->event_errors++;
 		device->event_halted = transfer->status == PORT_STALL;
 		log_line(LOG_ERROR, "device %s: interrupt pipe: %s", device->name,

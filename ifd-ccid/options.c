@@ -13,11 +13,15 @@ enum {
 	DEFAULT_CEILING_S = 60,
 	DEFAULT_TOTAL_S = 15 * 60,
 	MAX_SECONDS = 24 * 60 * 60,
+	DEFAULT_RECORDER_KIB = 256,
+	MIN_RECORDER_KIB = 4,
+	MAX_RECORDER_KIB = 64 * 1024,
 };
 
 static struct options options = {
 	.ceiling_ms = DEFAULT_CEILING_S * INT64_C(1000),
 	.total_ms = DEFAULT_TOTAL_S * INT64_C(1000),
+	.recorder_bytes = (size_t)DEFAULT_RECORDER_KIB * 1024,
 };
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -56,6 +60,18 @@ static int64_t seconds(const char *text, const char *key, unsigned long fallback
 	return (int64_t)value * 1000;
 }
 
+static size_t recorder_bytes(const char *text)
+{
+	unsigned long kib = options_number(text, "ifdRecorderKiB", DEFAULT_RECORDER_KIB);
+
+	if (kib != 0 && (kib < MIN_RECORDER_KIB || kib > MAX_RECORDER_KIB)) {
+		log_line(LOG_ERROR, "Info.plist: ifdRecorderKiB must be 0, or %d to %d; %d is used",
+			MIN_RECORDER_KIB, MAX_RECORDER_KIB, DEFAULT_RECORDER_KIB);
+		kib = DEFAULT_RECORDER_KIB;
+	}
+	return (size_t)kib * 1024;
+}
+
 static void load(void)
 {
 	const char *kinds = getenv("LIBCCID_ifdLogLevel");
@@ -65,6 +81,7 @@ static void load(void)
 		log_set_kinds((unsigned)options_number(text, "ifdLogLevel", LOG_ERROR | LOG_INFO));
 		options.driver = (unsigned)options_number(text, "ifdDriverOptions", 0);
 		options.ceiling_ms = seconds(text, "ifdExchangeSeconds", DEFAULT_CEILING_S);
+		options.recorder_bytes = recorder_bytes(text);
 		options.total_ms = seconds(text, "ifdTotalSeconds", DEFAULT_TOTAL_S);
 		free(text);
 	}

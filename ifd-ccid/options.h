@@ -21,6 +21,7 @@ enum {
 struct options {
 	unsigned driver;    /* ifdDriverOptions */
 	int64_t ceiling_ms; /* ifdExchangeSeconds: without progress, for one exchange; 60 s */
+	size_t recorder_bytes; /* ifdRecorderKiB; 0: nothing is recorded */
 	int64_t total_ms;   /* ifdTotalSeconds: for one call, whatever the card asks for; 15 min */
 };
 

@@ -277,12 +277,29 @@ static void harvest(struct device *device, size_t len)
 		device->in_len = 0;
 }
 
+/* Whoever's answer it is, it is as secret as what its slot is at. */
+static void record_in(struct device *device, const struct port_transfer *transfer)
+{
+	const uint8_t *message = device->in_bytes;
+	size_t len = device->in_len + transfer->actual;
+	struct mask_secrecy stray = { .shape = MASK_APDU };
+	struct io *io = NULL;
+
+	if (transfer->status == PORT_CANCELLED && transfer->actual == 0)
+		return;
+	if (len > CCID_MSG_bSlot && message[CCID_MSG_bSlot] < device->interface.ccid.slots)
+		io = device->ios[message[CCID_MSG_bSlot]];
+	recorder_bulk(device->recorder, transfer->endpoint, transfer->status, message,
+		device->in_len, len, io ? &io->secrecy : &stray);
+}
+
 static void on_in(struct port_transfer *transfer)
 {
 	struct device *device = transfer->owner;
 
 	pthread_mutex_lock(&device->lock);
 	device->in_pending = false;
+	record_in(device, transfer);
 	switch (transfer->status) {
 	case PORT_OK:
 		device->in_len += transfer->actual;
@@ -403,6 +420,9 @@ enum ccid_result pipe_exchange(
 	log_line(LOG_COMM, "device %s: slot %u -> %02X bSeq %u, %zu bytes", device->name, io->slot,
 		command->type, seq, command->len);
 
+	io->secrecy.shape = command->shape;
+	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0,
+		io->out.length, &io->secrecy);
 	pthread_mutex_lock(&device->lock);
 	io->type = command->type;
 	io->seq = seq;
@@ -516,6 +536,7 @@ enum ccid_result device_exchange(struct device *device, unsigned slot,
 	if (result != CCID_OK)
 		return result;
 	if (iccd_is(&device->interface)) {
+		io->secrecy.shape = command->shape;
 		result = iccd_exchange(io, command, answer);
 		if (secret)
 			explicit_bzero(io->out_bytes, command->len);

@@ -50,7 +50,7 @@ static bool try_abort(struct io *io, uint8_t seq, int64_t end)
 
 	put_le16(setup + USB_SETUP_wValue, (uint16_t)((unsigned int)seq << 8 | io->slot));
 	put_le16(setup + USB_SETUP_wIndex, device->interface.bInterfaceNumber);
-	if (port_control(device->port, setup, NULL, NULL, step_end(end)) != PORT_OK)
+	if (device_control(device, setup, NULL, NULL, step_end(end), NULL) != PORT_OK)
 		return false;
 	result = ask(io, PC_to_RDR_Abort, seq, end);
 	return (result == CCID_OK || result == CCID_REFUSED) && answers(io, end);
@@ -65,14 +65,31 @@ static void set_repairing(struct device *device, bool repairing)
 	pthread_mutex_unlock(&device->lock);
 }
 
+static void record_step(
+	struct device *device, enum recording_kind kind, uint8_t endpoint, enum port_status status)
+{
+	const struct recording_entry entry = {
+		.kind = kind,
+		.endpoint = endpoint,
+		.status = status == PORT_OK ? RECORDING_OK : RECORDING_ERROR,
+	};
+
+	recorder_add(device->recorder, &entry);
+}
+
+static void clear_halt(struct device *device, uint8_t endpoint)
+{
+	record_step(device, RECORDING_CLEAR_HALT, endpoint, port_clear_halt(device->port, endpoint));
+}
+
 static bool try_clear_halt(struct io *io, uint8_t seq, int64_t end)
 {
 	struct device *device = io->device;
 
 	set_repairing(device, true);
 	port_cancel(device->port, &device->in);
-	port_clear_halt(device->port, device->interface.bulk_in);
-	port_clear_halt(device->port, device->interface.bulk_out);
+	clear_halt(device, device->interface.bulk_in);
+	clear_halt(device, device->interface.bulk_out);
 	set_repairing(device, false);
 	/* A reader that has heard only one half of the Abort waits for the other. */
 	return answers(io, end) || try_abort(io, seq, end);
@@ -127,6 +144,7 @@ static bool try_reset(struct io *io, uint8_t seq, int64_t end)
 	}
 	port_cancel(device->port, &device->in);
 	status = port_reset(device->port);
+	record_step(device, RECORDING_RESET, 0, status);
 	end_reset(device, status == PORT_OK);
 	if (status == PORT_GONE)
 		device_removed(device);

@@ -35,6 +35,7 @@ struct slot {
 	bool contactless; /* known to be a slot for tags */
 
 	size_t expect;    /* longest abData of the answers to the APDU under way; 0: not known */
+	bool was_secret;  /* the last APDU did: its response may be fetched now */
 	bool secret;      /* the APDU under way carries a PIN or a key */
 	int64_t call_end; /* deadline of the host's call, whatever the card or reader asks for */
 };

@@ -24,9 +24,37 @@ enum {
 	EXTENDED_TAIL = 2 + 2
 };
 
+enum {
+	INS_PERFORM_SECURITY_OPERATION = 0x2A,
+	P1_PLAIN_VALUE = 0x80,
+	INS_ENVELOPE = 0xC2,
+	INS_ENVELOPE_BER = 0xC3,
+	CLA_READER = 0xFF,
+};
+
 static bool is_secret_ins(uint8_t ins)
 {
 	return memchr(secret_ins, ins, sizeof(secret_ins)) != NULL;
+}
+
+/* Secure messaging in the class byte; in the proprietary ones as common cards have it. */
+static bool is_protected(uint8_t cla)
+{
+	if (cla == CLA_READER)
+		return false;
+	return cla & 0x40 ? cla & 0x20 : cla & 0x0C;
+}
+
+/*
+ * A raw command of a contactless front end that hands it the key of a memory card: InDataExchange,
+ * a target, authentication with key A or B, a block, six bytes.
+ */
+static size_t find_tag_key(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i + 11 <= len; i++)
+		if (bytes[i] == 0xD4 && bytes[i + 1] == 0x40 && (bytes[i + 3] | 1) == 0x61)
+			return i + 5;
+	return 0;
 }
 
 /* True if the bytes are a command with a data field and no more than a tail behind it. */
@@ -69,5 +97,21 @@ bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
 		*end += i;
 		return true;
 	}
-	return false;
+	*start = find_tag_key(bytes, len);
+	*end = len;
+	return *start > 0;
+}
+
+bool secret_command(const uint8_t *apdu, size_t len)
+{
+	size_t start, end;
+
+	/* A header alone carries nothing. */
+	if (len < SHORT_HEADER)
+		return false;
+	if (apdu[0] == CLA_READER)
+		return secret_span(apdu, len, &start, &end);
+	return is_secret_ins(apdu[1]) || is_protected(apdu[0]) || apdu[1] == INS_ENVELOPE ||
+	       apdu[1] == INS_ENVELOPE_BER ||
+	       (apdu[1] == INS_PERFORM_SECURITY_OPERATION && apdu[2] == P1_PLAIN_VALUE);
 }

@@ -20,4 +20,12 @@
  */
 bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end);
 
+/*
+ * True if the data of a command APDU, or its response but for SW1 SW2, is not to be shown: the
+ * commands above; all with secure messaging (ISO 7816-4 §5.4.1); ENVELOPE, which may hold any
+ * command; DECIPHER (ISO 7816-8 §11.8), whose response is a key; commands to the reader (CLA FFh)
+ * that hold a command of these, or the key of a memory card.
+ */
+bool secret_command(const uint8_t *apdu, size_t len);
+
 #endif

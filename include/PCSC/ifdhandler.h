@@ -12,6 +12,8 @@
 #ifndef _ifd_handler_h_
 #define _ifd_handler_h_
 
+#include <stdint.h>
+
 #include <pcsclite.h>
 
 #ifdef __cplusplus
@@ -178,6 +180,21 @@ RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuff
 
 /* IFD_ICC_PRESENT, IFD_ICC_NOT_PRESENT, IFD_NO_SUCH_DEVICE or a failure. */
 RESPONSECODE IFDHICCPresence(DWORD Lun);
+
+/*
+ * Cardwire's own, optional: what passed between the driver and a device, as text (recording/entry.h
+ * in the sources). DeviceName is as in IFDHCreateChannelByName(), of a device that is open or was.
+ * *Position: 0 for all that is kept, UINT64_MAX for what tells what device it is and then only what
+ * comes; it is moved on. Waits up to Timeout ms until there is something. *Length: room in Text,
+ * 256 KiB at least; length out, no NUL. Any thread; outlives no library.
+ *
+ * IFD_SUCCESS; IFD_ICC_NOT_PRESENT: the device is gone, there will be no more;
+ * IFD_NO_SUCH_DEVICE; IFD_ERROR_INSUFFICIENT_BUFFER.
+ *
+ * Without DeviceName: one line "live NAME" or "gone NAME" for each recording, the latest first.
+ */
+RESPONSECODE IFDHCardwireRecording(
+	LPCSTR DeviceName, uint64_t *Position, int Timeout, char *Text, PDWORD Length);
 
 #ifdef __cplusplus
 }

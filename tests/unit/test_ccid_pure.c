@@ -10,6 +10,7 @@
 #include "activate.h"
 #include "bytes.h"
 #include "holder.h"
+#include "iso7816/secret.h"
 #include "log.h"
 #include "options.h"
 #include "port_libusb.h"
@@ -176,24 +177,24 @@ END_TEST
 
 START_TEST(secrets)
 {
-	ck_assert(apdu_is_secret((const uint8_t *)"\x00\x20\x00\x81\x04"
+	ck_assert(secret_command((const uint8_t *)"\x00\x20\x00\x81\x04"
 						  "1234",
 		9));
-	ck_assert(apdu_is_secret((const uint8_t *)"\x10\x24\x00\x81\x04"
+	ck_assert(secret_command((const uint8_t *)"\x10\x24\x00\x81\x04"
 						  "1234",
 		9));
-	ck_assert(apdu_is_secret((const uint8_t *)"\x00\x2C\x00\x81\x04"
+	ck_assert(secret_command((const uint8_t *)"\x00\x2C\x00\x81\x04"
 						  "1234",
 		9));
-	ck_assert(apdu_is_secret((const uint8_t *)"\xFF\x82\x00\x00\x06"
+	ck_assert(secret_command((const uint8_t *)"\xFF\x82\x00\x00\x06"
 						  "123456",
 		11));
-	ck_assert(apdu_is_secret((const uint8_t *)"\x80\xD8\x00\x00\x02"
+	ck_assert(secret_command((const uint8_t *)"\x80\xD8\x00\x00\x02"
 						  "12",
 		7));
-	ck_assert(!apdu_is_secret((const uint8_t *)"\x00\xA4\x04\x00\x02\x3F\x00", 7));
-	ck_assert(!apdu_is_secret((const uint8_t *)"\x00\x20\x00\x81", 4));
-	ck_assert(!apdu_is_secret(NULL, 0));
+	ck_assert(!secret_command((const uint8_t *)"\x00\xA4\x04\x00\x02\x3F\x00", 7));
+	ck_assert(!secret_command((const uint8_t *)"\x00\x20\x00\x81", 4));
+	ck_assert(!secret_command(NULL, 0));
 }
 END_TEST
 
