@@ -30,6 +30,7 @@ void ccid_escape_left(struct slot *slot)
 	/* Whatever would have come, the chip hears nothing and says so. */
 	memcpy(e->answer + 2, raw_timeout, sizeof(raw_timeout));
 	e->answer_len = 2 + sizeof(raw_timeout);
+	slot->job.due = 0;
 }
 
 /* The chip's answer and 90 00, or 63 00 when it has none. */
