@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "activate.h"
 
+#include <string.h>
+
 #include "exchange.h"
 #include "iso7816/pps.h"
 #include "log.h"
 #include "options.h"
+#include "quirk_apply.h"
 
 enum {
-	MAX_VOLTAGES = 3,
+	MAX_VOLTAGES = QUIRK_ORDER_MAX,
+	VOLTAGES = 3,
 	PPS_MS = 10000, /* for the PPS response: a few characters at WT each */
 };
 
@@ -41,22 +45,28 @@ static size_t voltages(const struct slot *slot, uint8_t select[MAX_VOLTAGES])
 	static const struct {
 		uint8_t support;
 		uint8_t select;
-	} order[MAX_VOLTAGES] = {
+	} order[VOLTAGES] = {
 		{ CCID_VOLTAGE_5V, CCID_POWER_5V },
 		{ CCID_VOLTAGE_3V, CCID_POWER_3V },
 		{ CCID_VOLTAGE_1V8, CCID_POWER_1V8 },
 	};
+	const struct quirk_order *chosen = &device_quirks(slot->device)->voltages;
 	unsigned first = (options_get()->driver & OPTION_VOLTAGE_MASK) >> OPTION_VOLTAGE_SHIFT;
 	size_t n = 0;
 
-	if (first >= MAX_VOLTAGES ||
+	/* The words of the property are in the order of bPowerSelect. */
+	if (chosen->count > 0) {
+		memcpy(select, chosen->words, chosen->count);
+		return chosen->count;
+	}
+	if (first >= VOLTAGES ||
 		(class_of(slot)->dwFeatures &
 			(CCID_FEATURE_AUTO_ACTIVATION | CCID_FEATURE_AUTO_VOLTAGE))) {
 		select[0] = CCID_POWER_AUTO;
 		return 1;
 	}
-	for (size_t i = 0; i < MAX_VOLTAGES; i++) {
-		size_t at = (first + i) % MAX_VOLTAGES;
+	for (size_t i = 0; i < VOLTAGES; i++) {
+		size_t at = (first + i) % VOLTAGES;
 
 		if (class_of(slot)->bVoltageSupport & order[at].support)
 			select[n++] = order[at].select;
@@ -97,6 +107,37 @@ static enum ccid_result power_on_raw(struct slot *slot)
 	return result;
 }
 
+/* After a refused power-on: an Escape that brings the reader back to sense. True: try again. */
+static bool repair(struct slot *slot, uint8_t bError)
+{
+	const struct quirk_escapes *escapes = &device_quirks(slot->device)->power_on_escape;
+	struct ccid_answer answer;
+
+	for (size_t i = 0; i < escapes->count; i++) {
+		const struct quirk_escape *escape = &escapes->list[i];
+
+		if (escape->bytes[0] != bError)
+			continue;
+		log_line(LOG_INFO, "device %s: slot %u: power-on failed with %02X, Escape sent",
+			device_name(slot->device), slot->number, bError);
+		return ccid_escape(slot, escape->answer, escape->answer_len, &answer) == CCID_OK;
+	}
+	return false;
+}
+
+static enum ccid_result power_on_with(
+	struct slot *slot, uint8_t select, struct ccid_answer *answer)
+{
+	enum ccid_result result;
+
+	if (device_quirks(slot->device)->power_off_first && ccid_power_off(slot) == CCID_GONE)
+		return CCID_GONE;
+	result = ccid_power_on(slot, select, answer);
+	if (result == CCID_REFUSED && repair(slot, answer->bError))
+		result = ccid_power_on(slot, select, answer);
+	return result;
+}
+
 static enum ccid_result power_on(struct slot *slot)
 {
 	uint8_t select[MAX_VOLTAGES];
@@ -105,7 +146,7 @@ static enum ccid_result power_on(struct slot *slot)
 	struct ccid_answer answer;
 
 	for (size_t i = 0; i < count && result == CCID_REFUSED; i++) {
-		result = ccid_power_on(slot, select[i], &answer);
+		result = power_on_with(slot, select[i], &answer);
 		if (result == CCID_REFUSED)
 			result = ccid_why_refused(slot, "IccPowerOn", &answer);
 		if (result == CCID_OK && answer.len == 0) {
@@ -134,6 +175,7 @@ RESPONSECODE activate_power_up(struct slot *slot)
 		if (ccid_power_off(slot) == CCID_OK)
 			result = power_on(slot);
 	}
+	device_power_result(slot->device, slot->number, result == CCID_OK);
 	if (result == CCID_OK)
 		return IFD_SUCCESS;
 	return result == CCID_GONE ? IFD_NO_SUCH_DEVICE : IFD_ERROR_POWER_ACTION;
@@ -262,6 +304,20 @@ static size_t parameters(const struct slot *slot, unsigned protocol, uint8_t ta1
 	return CCID_T1_SIZE;
 }
 
+/* A reader that refuses what it has already set, or that does as it likes. */
+static RESPONSECODE parameters_refused(struct slot *slot)
+{
+	bool reset = device_quirks(slot->device)->parameters_refused == QUIRK_PARAMETERS_RESET;
+
+	log_line(LOG_INFO, "device %s: slot %u: SetParameters refused, going on%s",
+		device_name(slot->device), slot->number, reset ? " after a power cycle" : "");
+	if (!reset)
+		return IFD_SUCCESS;
+	if (ccid_power_off(slot) == CCID_GONE)
+		return IFD_NO_SUCH_DEVICE;
+	return power_on(slot) == CCID_OK ? IFD_SUCCESS : IFD_ERROR_POWER_ACTION;
+}
+
 /* *IFSC: the card's; then what the reader makes of it. */
 static RESPONSECODE set_parameters(struct slot *slot, unsigned protocol, uint8_t ta1, uint8_t *ifsc)
 {
@@ -278,6 +334,8 @@ static RESPONSECODE set_parameters(struct slot *slot, unsigned protocol, uint8_t
 	}
 	if (result != CCID_REFUSED)
 		return ifd_code(result);
+	if (device_quirks(slot->device)->parameters_refused != QUIRK_PARAMETERS_FAIL)
+		return parameters_refused(slot);
 	/* 01 to 7F name a value that can't be changed: the reader has its own, which is right. */
 	if (answer.bError != CCID_ERROR_CMD_NOT_SUPPORTED && answer.bError < 0x80)
 		return IFD_SUCCESS;
@@ -302,14 +360,19 @@ static RESPONSECODE may_speak(const struct slot *slot, unsigned protocol)
 /* The speed to ask for, or in specific mode the speed there is (ISO 7816-3 §6.3.1). */
 static uint8_t wanted_ta1(const struct slot *slot)
 {
-	const struct ccid_class *ccid = class_of(slot);
+	const struct quirk_set *quirks = device_quirks(slot->device);
+	uint32_t rates[QUIRK_NUMBERS_MAX + 1];
+	bool own_rates = quirk_data_rates(quirks, slot->number, rates);
 
 	if (!slot->atr.has_ta1)
 		return ATR_DEFAULT_TA1;
 	if (slot->atr.specific)
 		return slot->atr.ta1;
-	return activate_best_ta1(slot->atr.ta1, ccid->dwDefaultClock, ccid->dwMaxDataRate,
-		device_rates(slot->device));
+	if (!quirks->pps)
+		return ATR_DEFAULT_TA1;
+	return activate_best_ta1(slot->atr.ta1, class_of(slot)->dwDefaultClock,
+		quirk_max_data_rate(quirks, device_interface(slot->device), slot->number),
+		own_rates ? rates : device_rates(slot->device));
 }
 
 static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
@@ -323,7 +386,11 @@ static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
 			device_name(slot->device), slot->number);
 		return IFD_COMMUNICATION_ERROR;
 	}
-	if (!(features & CCID_FEATURE_AUTO_PPS) && !slot->atr.specific) {
+	if (!(features & CCID_FEATURE_AUTO_PPS) && !slot->atr.specific &&
+		!device_quirks(slot->device)->pps && protocol != slot->atr.first_protocol)
+		return IFD_PROTOCOL_NOT_SUPPORTED;
+	if (!(features & CCID_FEATURE_AUTO_PPS) && !slot->atr.specific &&
+		device_quirks(slot->device)->pps) {
 		rv = do_pps(slot, protocol, &ta1);
 		if (rv != IFD_SUCCESS)
 			return rv;

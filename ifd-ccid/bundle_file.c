@@ -13,22 +13,29 @@ enum {
 /* An object of ours, so that the dynamic linker can tell which file we are in. */
 static const char self_mark;
 
-char *bundle_read(const char *name)
+bool bundle_path(const char *name, char *path, size_t size)
 {
-	char path[4096];
 	Dl_info self;
 	const char *slash;
-	char *text;
-	FILE *file;
 	size_t len;
 	int n;
 
 	if (dladdr(&self_mark, &self) == 0 || !self.dli_fname)
-		return NULL;
+		return false;
 	slash = strrchr(self.dli_fname, '/');
 	len = slash ? (size_t)(slash - self.dli_fname) + 1 : 0;
-	n = snprintf(path, sizeof(path), "%.*s../%s", (int)len, self.dli_fname, name);
-	if (n < 0 || (size_t)n >= sizeof(path))
+	n = snprintf(path, size, "%.*s../%s", (int)len, self.dli_fname, name);
+	return n >= 0 && (size_t)n < size;
+}
+
+char *bundle_read(const char *name)
+{
+	char path[4096];
+	char *text;
+	FILE *file;
+	size_t len;
+
+	if (!bundle_path(name, path, sizeof(path)))
 		return NULL;
 	file = fopen(path, "re");
 	if (!file)

@@ -20,14 +20,28 @@ enum ccid_result slot_presence(struct slot *slot)
 	return slot->raw ? raw_presence(slot->raw) : device_presence(slot->device, slot->number);
 }
 
-int64_t slot_ceiling_ms(void)
+int64_t slot_ceiling_ms(const struct slot *slot)
 {
-	return options_get()->ceiling_ms;
+	const struct quirk_set *quirks = device_quirks(slot->device);
+	int64_t ms = options_get()->ceiling_ms;
+
+	if (quirks->has[QUIRK_EXCHANGE_TIMEOUT])
+		ms = (int64_t)quirks->exchange_timeout * 1000;
+	return ms + (int64_t)quirks->extra_waiting_time * 1000;
+}
+
+static int64_t total_ms(const struct slot *slot)
+{
+	const struct quirk_set *quirks = device_quirks(slot->device);
+
+	if (quirks->has[QUIRK_TOTAL_TIMEOUT])
+		return (int64_t)quirks->total_timeout * 1000;
+	return options_get()->total_ms + (int64_t)quirks->extra_waiting_time * 1000;
 }
 
 void slot_call_begin(struct slot *slot)
 {
-	slot->call_end = deadline_in_ms(options_get()->total_ms);
+	slot->call_end = deadline_in_ms(total_ms(slot));
 	device_call_begin(slot->device, slot->number);
 }
 
@@ -40,7 +54,7 @@ void slot_call_end(struct slot *slot)
 static enum ccid_result run(struct slot *slot, const struct ccid_command *command,
 	int64_t timeout_ms, struct ccid_answer *answer)
 {
-	int64_t ceiling = slot_ceiling_ms();
+	int64_t ceiling = slot_ceiling_ms(slot);
 	struct ccid_patience patience = {
 		.timeout_ms = timeout_ms < ceiling ? timeout_ms : ceiling,
 		.ceiling_ms = ceiling,

@@ -29,7 +29,7 @@ bool descriptor_device(const uint8_t *bytes, size_t len, struct device_descripto
 	return true;
 }
 
-static enum ccid_level level_of(uint32_t features)
+enum ccid_level descriptor_level(uint32_t features)
 {
 	if (features & CCID_FEATURE_LEVEL_EXTENDED_APDU)
 		return LEVEL_EXTENDED_APDU;
@@ -79,7 +79,7 @@ void descriptor_class(const uint8_t *bytes, struct ccid_class *ccid)
 	ccid->bNumDataRatesSupported = bytes[CCID_DESC_bNumDataRatesSupported];
 	ccid->ifsd = ifsd_of(le32(bytes + CCID_DESC_dwMaxIFSD));
 	ccid->dwFeatures = le32(bytes + CCID_DESC_dwFeatures);
-	ccid->level = level_of(ccid->dwFeatures);
+	ccid->level = descriptor_level(ccid->dwFeatures);
 	ccid->max_message = message_of(le32(bytes + CCID_DESC_dwMaxCCIDMessageLength));
 	ccid->wLcdLayout = le16(bytes + CCID_DESC_wLcdLayout);
 	ccid->bPINSupport = bytes[CCID_DESC_bPINSupport] & (CCID_PIN_VERIFY | CCID_PIN_MODIFY);
@@ -147,6 +147,7 @@ static void add_class(struct candidate *candidate, const uint8_t *bytes, size_t 
 	if (candidate->has_class || len < CCID_DESC_SIZE)
 		return;
 	candidate->has_class = true;
+	memcpy(candidate->interface.raw, bytes, CCID_DESC_SIZE);
 	descriptor_class(bytes, &candidate->interface.ccid);
 }
 
@@ -158,12 +159,15 @@ static bool is_iccd(const struct ccid_interface *interface)
 }
 
 /* True when the alternate setting that has passed is the one wanted. *WHY is improved upon. */
-static bool wanted(const struct candidate *candidate, int number, const char **why)
+static bool wanted(
+	struct candidate *candidate, int number, const uint8_t *substitute, const char **why)
 {
 	const struct ccid_interface *interface = &candidate->interface;
 
 	if (!candidate->open || (number >= 0 && interface->bInterfaceNumber != number))
 		return false;
+	if (substitute)
+		add_class(candidate, substitute, CCID_DESC_SIZE);
 	if (!candidate->has_class) {
 		if (interface->bInterfaceClass == CCID_INTERFACE_CLASS)
 			*why = "the interface has no CCID class descriptor";
@@ -176,8 +180,8 @@ static bool wanted(const struct candidate *candidate, int number, const char **w
 	return true;
 }
 
-bool descriptor_find(const uint8_t *bytes, size_t len, int number, struct ccid_interface *found,
-	const char **why)
+bool descriptor_find(const uint8_t *bytes, size_t len, int number, const uint8_t *substitute,
+	struct ccid_interface *found, const char **why)
 {
 	struct candidate candidate = { 0 };
 	uint8_t config = 0;
@@ -196,7 +200,7 @@ bool descriptor_find(const uint8_t *bytes, size_t len, int number, struct ccid_i
 				config = desc[USB_CONFIG_bConfigurationValue];
 			break;
 		case USB_DT_INTERFACE:
-			if (wanted(&candidate, number, why))
+			if (wanted(&candidate, number, substitute, why))
 				goto out;
 			begin(&candidate, desc, size, config);
 			break;
@@ -212,7 +216,7 @@ bool descriptor_find(const uint8_t *bytes, size_t len, int number, struct ccid_i
 		}
 		at += size;
 	}
-	if (!wanted(&candidate, number, why))
+	if (!wanted(&candidate, number, substitute, why))
 		return false;
 out:
 	*found = candidate.interface;

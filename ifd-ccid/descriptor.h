@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "spec/ccid.h"
+
 /* Longest CCID message there is: header, longest extended APDU (CCID 1.1 §5.1). */
 #define CCID_MAX_MESSAGE (10 + 65544 + 2)
 
@@ -66,18 +68,23 @@ struct ccid_interface {
 	uint16_t bulk_in_packet; /* wMaxPacketSize, bytes; never 0 */
 	uint16_t interrupt_packet;
 	struct ccid_class ccid;
+	uint8_t raw[CCID_DESC_SIZE]; /* the class descriptor as it came */
 };
 
 /*
  * Finds a CCID interface in a configuration descriptor of LEN bytes: bInterfaceNumber NUMBER, or the
  * first if NUMBER is -1. It has class 0Bh or FFh, and a class descriptor (type 21h, or FFh, of at
  * least 54 bytes) anywhere between its own descriptor and the next interface's; in the lowest
- * alternate setting that has all it needs. False: there is none, *WHY (static) says what lacks.
+ * alternate setting that has all it needs. SUBSTITUTE (54 bytes, or NULL) is the class descriptor of
+ * an interface that has none. False: there is none, *WHY (static) says what lacks.
  */
-bool descriptor_find(const uint8_t *bytes, size_t len, int number, struct ccid_interface *found,
-	const char **why);
+bool descriptor_find(const uint8_t *bytes, size_t len, int number, const uint8_t *substitute,
+	struct ccid_interface *found, const char **why);
 
 /* Reads a class descriptor of at least 54 bytes. */
 void descriptor_class(const uint8_t *bytes, struct ccid_class *ccid);
+
+/* The exchange level that dwFeatures name. */
+enum ccid_level descriptor_level(uint32_t features);
 
 #endif

@@ -50,20 +50,6 @@ static void record_descriptors(struct device *device)
 		device, USB_DT_CONFIGURATION, port->configuration, port->configuration_len);
 }
 
-static bool identify(struct device *device)
-{
-	const struct port *port = device->port;
-	const char *why = "malformed device descriptor";
-
-	if (!descriptor_device(port->device, USB_DEVICE_SIZE, &device->descriptor) ||
-		!descriptor_find(port->configuration, port->configuration_len, port->interface,
-			&device->interface, &why)) {
-		log_line(LOG_ERROR, "device %s: %s", device->name, why);
-		return false;
-	}
-	return true;
-}
-
 /* Asked once, at open, by readers whose speed the host chooses. No list is no failure. */
 static void read_rates(struct device *device)
 {
@@ -121,23 +107,24 @@ static bool start(struct device *device)
 	const struct ccid_interface *interface = &device->interface;
 
 	record_descriptors(device);
-	if (!identify(device))
+	if (!device_identify(device))
 		return false;
 	if (port_claim(device->port, interface->bInterfaceNumber, interface->bAlternateSetting) !=
 		PORT_OK)
 		return false;
-	if (interface->ccid.level == LEVEL_TPDU || interface->ccid.level == LEVEL_CHARACTER)
+	if (device->quirks.get_data_rates && (interface->ccid.level == LEVEL_TPDU ||
+						     interface->ccid.level == LEVEL_CHARACTER))
 		read_rates(device);
 	pthread_mutex_lock(&device->lock);
 	device->ios = calloc(interface->ccid.slots, sizeof(*device->ios));
 	pthread_mutex_unlock(&device->lock);
 	if (!device->ios || !pipe_init(device))
 		return false;
-	if (!notify_init(device)) {
-		pipe_fini(device);
-		return false;
-	}
-	return true;
+	if (notify_init(device) && device_begin(device))
+		return true;
+	notify_fini(device);
+	pipe_fini(device);
+	return false;
 }
 
 struct device *device_open(const char *name)
@@ -208,6 +195,11 @@ const struct ccid_interface *device_interface(const struct device *device)
 const struct device_descriptor *device_descriptor(const struct device *device)
 {
 	return &device->descriptor;
+}
+
+const struct quirk_set *device_quirks(const struct device *device)
+{
+	return &device->quirks;
 }
 
 void device_location(const struct device *device, uint8_t *bus, uint8_t *address)

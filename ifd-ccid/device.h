@@ -19,6 +19,7 @@
 
 #include "ccid_msg.h"
 #include "descriptor.h"
+#include "quirk.h"
 
 struct device;
 struct recorder;
@@ -64,6 +65,9 @@ const char *device_name(const struct device *device);
 
 const struct ccid_interface *device_interface(const struct device *device);
 const struct device_descriptor *device_descriptor(const struct device *device);
+
+/* What quirk files say about it; the same for the device's whole life. */
+const struct quirk_set *device_quirks(const struct device *device);
 
 /* Bus and address for SCARD_ATTR_CHANNEL_ID; 0 when unknown. */
 void device_location(const struct device *device, uint8_t *bus, uint8_t *address);
@@ -114,6 +118,12 @@ enum ccid_result device_presence(struct device *device, unsigned slot);
 /* We have powered the card up, or down. Called before a power command with false. */
 void device_set_powered(struct device *device, unsigned slot, bool powered);
 bool device_powered(struct device *device, unsigned slot);
+
+/*
+ * Whether a power-on has worked, for readers that can't be asked for a card (quirk presence =
+ * power-on).
+ */
+void device_power_result(struct device *device, unsigned slot, bool worked);
 
 /* True when card changes are told by interrupt messages. */
 bool device_has_events(const struct device *device);

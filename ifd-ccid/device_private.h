@@ -61,6 +61,8 @@ struct device {
 	struct ccid_interface interface;
 	struct device_descriptor descriptor;
 	uint32_t *rates;
+	struct quirk_set quirks;
+	bool wants_firmware; /* some quirk depends on MatchFirmware */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* events, gone, busy: whoever waits for the device as a whole */
@@ -91,6 +93,22 @@ struct device {
 	bool event_halted;
 	unsigned event_errors; /* in a row */
 };
+
+/* device_identify.c */
+
+/*
+ * Finds the interface and what quirk files say about it. False after one error line: it is no
+ * reader, or not to be opened.
+ */
+bool device_identify(struct device *device);
+
+/* Fills in the quirks; FIRMWARE is NULL as long as it is not known. */
+void device_match_quirks(struct device *device, const char *firmware);
+
+/* device_start.c */
+
+/* With the interface claimed and the pipes ready: what the reader needs first. False as above. */
+bool device_begin(struct device *device);
 
 /* pipe.c */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "exchange.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "iso7816/apdu.h"
@@ -18,6 +19,35 @@ static exchange_fn *const levels[] = {
 	[LEVEL_SHORT_APDU] = exchange_short_apdu,
 	[LEVEL_EXTENDED_APDU] = exchange_extended_apdu,
 };
+
+/* Commands that quirk files have an answer to; "bcdDevice" in it is written as it is spoken. */
+static bool fixed_answer(struct slot *slot, const uint8_t *command, size_t len, uint8_t *response,
+	size_t *rsp_len)
+{
+	const struct quirk_escapes *fixed = &device_quirks(slot->device)->fixed_answer;
+	uint16_t bcd = device_descriptor(slot->device)->bcdDevice;
+
+	for (size_t i = 0; i < fixed->count; i++) {
+		const struct quirk_escape *one = &fixed->list[i];
+		size_t head = one->bcd_at < one->answer_len ? one->bcd_at : one->answer_len;
+		char version[8] = "";
+		size_t n;
+
+		if (one->len != len || memcmp(one->bytes, command, len) != 0)
+			continue;
+		if (one->bcd_at != UINT8_MAX)
+			snprintf(version, sizeof(version), "%X.%02X", bcd >> 8, bcd & 0xFF);
+		n = strlen(version);
+		if (one->answer_len + n > *rsp_len)
+			return false;
+		memcpy(response, one->answer, head);
+		memcpy(response + head, version, n);
+		memcpy(response + head + n, one->answer + head, one->answer_len - head);
+		*rsp_len = one->answer_len + n;
+		return true;
+	}
+	return false;
+}
 
 /* What the answers to a command bring at most, if its Le tells; 0: it does not. */
 static size_t expected(const struct slot *slot, enum ccid_level level, unsigned protocol,
@@ -42,6 +72,8 @@ enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8
 	enum ccid_level level = interface->ccid.level;
 	enum ccid_result result;
 
+	if (fixed_answer(slot, command, len, response, rsp_len))
+		return CCID_OK;
 	if (slot->raw)
 		return raw_transmit(slot->raw, command, len, response, rsp_len, &slot->secret);
 	/* Version A moves TPDUs whatever its level; version B chains (ICCD 1.0 §6.1, §6.2). */
@@ -55,10 +87,11 @@ enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8
 	return result;
 }
 
-static int64_t bounded(uint64_t us)
+static int64_t bounded(const struct slot *slot, uint64_t us)
 {
-	int64_t ceiling = slot_ceiling_ms();
+	int64_t ceiling = slot_ceiling_ms(slot);
 
+	us += (uint64_t)device_quirks(slot->device)->extra_waiting_time * 1000000;
 	if (us / 1000 + READER_MS >= (uint64_t)ceiling)
 		return ceiling;
 	return (int64_t)(us / 1000) + READER_MS;
@@ -66,14 +99,14 @@ static int64_t bounded(uint64_t us)
 
 int64_t exchange_t0_ms(const struct slot *slot, size_t nc, size_t ne)
 {
-	int64_t ms = bounded(atr_t0_us(&slot->atr, &slot->rate, nc, ne));
+	int64_t ms = bounded(slot, atr_t0_us(&slot->atr, &slot->rate, nc, ne));
 
 	return ms < MIN_T0_MS ? MIN_T0_MS : ms;
 }
 
 int64_t exchange_t1_ms(const struct slot *slot, unsigned wtx, size_t len)
 {
-	return bounded(atr_t1_us(&slot->atr, &slot->rate, wtx, len, T1_MAX_BLOCK));
+	return bounded(slot, atr_t1_us(&slot->atr, &slot->rate, wtx, len, T1_MAX_BLOCK));
 }
 
 /*

@@ -64,7 +64,7 @@ enum ccid_result exchange_short_apdu(struct slot *slot, unsigned protocol, const
 		max = SHORT_APDU_MESSAGE;
 	if (len > max - CCID_MSG_HEADER_SIZE)
 		return CCID_LIMIT;
-	result = ccid_xfr_block(slot, command, len, 0, 0, slot_ceiling_ms(), &answer);
+	result = ccid_xfr_block(slot, command, len, 0, 0, slot_ceiling_ms(slot), &answer);
 	if (result == CCID_REFUSED)
 		return ccid_why_refused(slot, "XfrBlock", &answer);
 	if (result != CCID_OK)
@@ -85,14 +85,14 @@ static enum ccid_result send_parts(
 
 	if (len <= part)
 		return ccid_xfr_block(
-			slot, command, len, 0, CCID_CHAIN_WHOLE, slot_ceiling_ms(), answer);
+			slot, command, len, 0, CCID_CHAIN_WHOLE, slot_ceiling_ms(slot), answer);
 	for (;;) {
 		size_t n = len - at < part ? len - at : part;
 
 		level = at == 0 ? CCID_CHAIN_BEGIN : CCID_CHAIN_CONTINUE;
 		if (at + n == len)
 			level = CCID_CHAIN_END;
-		result = ccid_xfr_block(slot, command + at, n, 0, level, slot_ceiling_ms(), answer);
+		result = ccid_xfr_block(slot, command + at, n, 0, level, slot_ceiling_ms(slot), answer);
 		at += n;
 		if (result != CCID_OK || at == len)
 			return result;
@@ -139,7 +139,7 @@ enum ccid_result exchange_extended_apdu(struct slot *slot, unsigned protocol,
 			return CCID_CARD;
 		}
 		result = ccid_xfr_block(
-			slot, NULL, 0, 0, CCID_CHAIN_EMPTY, slot_ceiling_ms(), &answer);
+			slot, NULL, 0, 0, CCID_CHAIN_EMPTY, slot_ceiling_ms(slot), &answer);
 	}
 	if (is_nothing(slot, total))
 		return CCID_GARBLED;

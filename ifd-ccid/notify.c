@@ -120,10 +120,50 @@ bool device_has_events(const struct device *device)
 	return device->event_bytes != NULL || iccd_is(&device->interface);
 }
 
-enum ccid_result device_presence(struct device *device, unsigned slot)
+static bool must_ask(const struct device *device, const struct presence *presence)
+{
+	/* A card there was powered up to be found: it stays until something shows that it left. */
+	if (device->quirks.presence == QUIRK_PRESENCE_POWER_ON)
+		return presence->state != PRESENCE_PRESENT;
+	return presence_must_ask(presence, notify_works(device));
+}
+
+/*
+ * Of a reader that doesn't know whether it has a card: one that can be powered up is there. It is
+ * left without power, as its host expects it.
+ */
+static enum ccid_result ask_by_power(struct device *device, unsigned slot,
+	const struct ccid_patience *patience, struct ccid_answer *answer)
+{
+	static const struct ccid_command on = { .type = PC_to_RDR_IccPowerOn };
+	static const struct ccid_command off = { .type = PC_to_RDR_IccPowerOff };
+	enum ccid_result result = device_exchange(device, slot, &on, patience, false, answer);
+	struct ccid_answer ignored;
+
+	if (result == CCID_OK)
+		result = device_exchange(device, slot, &off, patience, false, &ignored);
+	else if (result == CCID_REFUSED)
+		answer->bStatus = CCID_ICC_ABSENT;
+	return result;
+}
+
+static enum ccid_result ask_reader(
+	struct device *device, unsigned slot, struct ccid_answer *answer)
 {
 	static const struct ccid_command command = { .type = PC_to_RDR_GetSlotStatus };
-	struct ccid_patience patience = { .timeout_ms = STATUS_MS, .ceiling_ms = STATUS_MS };
+	int64_t ms = device->quirks.has[QUIRK_STATUS_TIMEOUT] ? device->quirks.status_timeout
+							      : STATUS_MS;
+	struct ccid_patience patience = {
+		.timeout_ms = ms, .ceiling_ms = ms, .end = deadline_in_ms(2 * ms)
+	};
+
+	if (device->quirks.presence == QUIRK_PRESENCE_POWER_ON)
+		return ask_by_power(device, slot, &patience, answer);
+	return device_exchange(device, slot, &command, &patience, false, answer);
+}
+
+enum ccid_result device_presence(struct device *device, unsigned slot)
+{
 	struct io *io = device->ios[slot];
 	enum ccid_result result = CCID_OK;
 	struct ccid_answer answer;
@@ -132,15 +172,13 @@ enum ccid_result device_presence(struct device *device, unsigned slot)
 	bool ask;
 
 	pthread_mutex_lock(&device->lock);
-	ask = presence_must_ask(&io->presence, notify_works(device));
+	ask = must_ask(device, &io->presence);
 	events = io->presence.events;
 	if (device->gone)
 		result = CCID_GONE;
 	pthread_mutex_unlock(&device->lock);
-	if (ask && result == CCID_OK) {
-		patience.end = deadline_in_ms(INT64_C(2) * STATUS_MS);
-		result = device_exchange(device, slot, &command, &patience, false, &answer);
-	}
+	if (ask && result == CCID_OK)
+		result = ask_reader(device, slot, &answer);
 	if (result != CCID_OK && result != CCID_REFUSED)
 		return result;
 	pthread_mutex_lock(&device->lock);
@@ -150,6 +188,18 @@ enum ccid_result device_presence(struct device *device, unsigned slot)
 	present = presence_tell(&io->presence);
 	pthread_mutex_unlock(&device->lock);
 	return present ? CCID_OK : CCID_ABSENT;
+}
+
+void device_power_result(struct device *device, unsigned slot, bool worked)
+{
+	struct presence *presence = &device->ios[slot]->presence;
+
+	if (device->quirks.presence != QUIRK_PRESENCE_POWER_ON)
+		return;
+	pthread_mutex_lock(&device->lock);
+	presence_status(
+		presence, worked ? CCID_ICC_ACTIVE : CCID_ICC_ABSENT, presence->events);
+	pthread_mutex_unlock(&device->lock);
 }
 
 /* A halted interrupt pipe is repaired by the thread that waits for it. */

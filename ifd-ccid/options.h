@@ -12,7 +12,8 @@
 
 /* Bits of ifdDriverOptions. */
 enum {
-	OPTION_ESCAPE = 0x01, /* Escape commands are allowed */
+	OPTION_ESCAPE = 0x01,       /* Escape commands are allowed */
+	OPTION_OLD_FIRMWARE = 0x04, /* readers that a quirk file refuses are opened */
 	OPTION_VOLTAGE_MASK =
 		0x30, /* first voltage: 0 5 V, 1 3 V, 2 1.8 V, 3 the reader's choice */
 	OPTION_VOLTAGE_SHIFT = 4,

@@ -67,6 +67,7 @@ struct io *io_new(struct device *device, unsigned slot)
 	io->out.buffer = io->out_bytes;
 	io->out.done = on_out;
 	io->out.owner = io;
+	io->out.zero_packet = device->quirks.zero_length_packet;
 	return io;
 }
 
@@ -88,6 +89,7 @@ bool pipe_init(struct device *device)
 	device->in.endpoint = device->interface.bulk_in;
 	device->in.done = on_in;
 	device->in.owner = device;
+	device->packetwise = device->quirks.packet_reads;
 	return device->in_bytes != NULL;
 }
 
@@ -451,6 +453,17 @@ enum ccid_result pipe_exchange(
 	return result;
 }
 
+/* One exchange fewer runs. */
+static void give_up(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->busy--;
+	/* Only slots beyond the busy ones wait here; with enough of them nobody does. */
+	if (device->interface.ccid.busy_slots < device->interface.ccid.slots)
+		pthread_cond_broadcast(&device->changed);
+	pthread_mutex_unlock(&device->lock);
+}
+
 /* Waits until one more exchange may run (bMaxCCIDBusySlots). */
 static enum ccid_result enter(struct io *io)
 {
@@ -474,17 +487,19 @@ static enum ccid_result enter(struct io *io)
 		break;
 	}
 	pthread_mutex_unlock(&device->lock);
+	if (result == CCID_OK && device->quirks.interfaces_take_turns &&
+		!port_take_turn(device->port, io->patience.end)) {
+		give_up(device);
+		return CCID_TIMEOUT;
+	}
 	return result;
 }
 
 static void leave(struct device *device)
 {
-	pthread_mutex_lock(&device->lock);
-	device->busy--;
-	/* Only slots beyond the busy ones wait here; with enough of them nobody does. */
-	if (device->interface.ccid.busy_slots < device->interface.ccid.slots)
-		pthread_cond_broadcast(&device->changed);
-	pthread_mutex_unlock(&device->lock);
+	if (device->quirks.interfaces_take_turns)
+		port_give_turn(device->port);
+	give_up(device);
 }
 
 static bool reaches_card(const struct ccid_command *command)

@@ -71,6 +71,17 @@ enum port_status port_reset(struct port *port)
 	return port->ops->reset(port);
 }
 
+bool port_take_turn(struct port *port, int64_t deadline)
+{
+	return !port->ops->take_turn || port->ops->take_turn(port, deadline);
+}
+
+void port_give_turn(struct port *port)
+{
+	if (port->ops->give_turn)
+		port->ops->give_turn(port);
+}
+
 /* Lets port_control() wait for its transfer. */
 struct waiter {
 	pthread_mutex_t lock;

@@ -43,10 +43,13 @@ struct port_transfer {
 	enum port_status status;                      /* set before done */
 	void (*done)(struct port_transfer *transfer); /* exactly once for each port_submit() */
 	void *owner;                                  /* the caller's */
+	bool zero_packet; /* OUT: whole packets are followed by an empty one */
 	void *of_port;                                /* the port's; NULL before the first submit */
 };
 
 struct port;
+
+#define PORT_PLACE_MAX 32 /* bytes, with the end; USB has at most seven tiers */
 
 /* What an implementation provides. All may assume what the functions of the same name document. */
 struct port_ops {
@@ -58,6 +61,8 @@ struct port_ops {
 	void (*release)(struct port *port, struct port_transfer *transfer);
 	enum port_status (*clear_halt)(struct port *port, uint8_t endpoint);
 	enum port_status (*reset)(struct port *port);
+	bool (*take_turn)(struct port *port, int64_t deadline); /* may be NULL, with give_turn */
+	void (*give_turn)(struct port *port);
 };
 
 /* Base of each implementation's own struct. All members but `ops` may be read by anyone. */
@@ -69,6 +74,8 @@ struct port {
 	int interface; /* bInterfaceNumber the device string names; -1 if it names none */
 	uint8_t bus;   /* for SCARD_ATTR_CHANNEL_ID; 0 if unknown */
 	uint8_t address;
+	char place[PORT_PLACE_MAX]; /* where it is plugged in: "BUS-PORT.PORT"; "" if unknown */
+	bool leave_kernel_driver;   /* to be set before port_claim(): what a kernel driver has stays its */
 	bool keeps_partial; /* a cancelled IN transfer tells in `actual` what it had brought */
 	void (*gone)(void *owner); /* as given to port_open() */
 	void *owner;
@@ -121,6 +128,13 @@ enum port_status port_clear_halt(struct port *port, uint8_t endpoint);
  * with PORT_ERROR while other readers use the same device.
  */
 enum port_status port_reset(struct port *port);
+
+/*
+ * For devices that can't be spoken to by several of their readers at a time: waits until no other
+ * reader of the device has the turn. False: not until the deadline (CLOCK_MONOTONIC ns).
+ */
+bool port_take_turn(struct port *port, int64_t deadline);
+void port_give_turn(struct port *port);
 
 /* A few English words; static. */
 const char *port_strstatus(enum port_status status);

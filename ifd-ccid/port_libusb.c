@@ -208,6 +208,7 @@ static bool usb_submit(struct port *port, struct port_transfer *transfer)
 	else
 		libusb_fill_bulk_transfer(mine->transfer, u->handle, transfer->endpoint,
 			transfer->buffer, (int)transfer->length, on_done, mine, 0);
+	mine->transfer->flags = transfer->zero_packet ? LIBUSB_TRANSFER_ADD_ZERO_PACKET : 0;
 	pthread_mutex_lock(&mine->lock);
 	mine->pending = true;
 	pthread_mutex_unlock(&mine->lock);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deadline.h"
 #include "log.h"
 
 struct view;
@@ -16,6 +17,7 @@ struct shared {
 	bool gone;
 	unsigned users; /* views, and threads that want to become one */
 	struct view *views;
+	struct view *turn; /* who has the turn, if anybody cares */
 	struct shared *next;
 };
 
@@ -30,6 +32,8 @@ struct view {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for all of the above */
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;  /* `moving` has become false */
+static pthread_once_t given_once = PTHREAD_ONCE_INIT;
+static pthread_cond_t given; /* a turn has been given back */
 static struct shared *all;
 
 static struct view *of(struct port *port)
@@ -143,6 +147,7 @@ static enum port_status view_claim(struct port *port, uint8_t interface, uint8_t
 			view->name, interface);
 		return PORT_ERROR;
 	}
+	under(port)->leave_kernel_driver = port->leave_kernel_driver;
 	status = port_claim(under(port), interface, alternate);
 	if (status != PORT_OK) {
 		pthread_mutex_lock(&lock);
@@ -187,6 +192,35 @@ static enum port_status view_reset(struct port *port)
 	return PORT_ERROR;
 }
 
+static void init_given(void)
+{
+	deadline_cond_init(&given);
+}
+
+static bool view_take_turn(struct port *port, int64_t deadline)
+{
+	struct view *view = of(port);
+	bool mine;
+
+	pthread_once(&given_once, init_given);
+	pthread_mutex_lock(&lock);
+	while (view->shared->turn && deadline_cond_wait(&given, &lock, deadline) == 0)
+		continue;
+	mine = !view->shared->turn;
+	if (mine)
+		view->shared->turn = view;
+	pthread_mutex_unlock(&lock);
+	return mine;
+}
+
+static void view_give_turn(struct port *port)
+{
+	pthread_mutex_lock(&lock);
+	of(port)->shared->turn = NULL;
+	pthread_cond_broadcast(&given);
+	pthread_mutex_unlock(&lock);
+}
+
 static const struct port_ops ops = {
 	.close = view_close,
 	.claim = view_claim,
@@ -195,6 +229,8 @@ static const struct port_ops ops = {
 	.release = view_release,
 	.clear_halt = view_clear_halt,
 	.reset = view_reset,
+	.take_turn = view_take_turn,
+	.give_turn = view_give_turn,
 };
 
 static struct view *view_new(const char *name, int interface, void (*gone)(void *), void *owner)
@@ -224,6 +260,7 @@ static void attach(struct view *view, struct shared *shared)
 	view->port.configuration_len = shared->port->configuration_len;
 	view->port.bus = shared->port->bus;
 	view->port.address = shared->port->address;
+	memcpy(view->port.place, shared->port->place, sizeof(view->port.place));
 	view->port.keeps_partial = shared->port->keeps_partial;
 	view->shared = shared;
 	view->next = shared->views;

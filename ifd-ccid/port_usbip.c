@@ -242,6 +242,8 @@ static bool usbip_submit(struct port *port, struct port_transfer *transfer)
 		entry->in = in;
 		usbip_put_submit(header, entry->seqnum, &u->device, transfer->endpoint, in, len,
 			skip ? transfer->buffer : NULL);
+		if (transfer->zero_packet)
+			put_be32(header + USBIP_SUBMIT_transfer_flags, USBIP_URB_ZERO_PACKET);
 	}
 	pthread_mutex_unlock(&u->lock);
 	if (entry && !send_all(u, iov, in || len == 0 ? 1 : 2))
@@ -628,6 +630,7 @@ static struct port *open_device(const char *name, void (*gone)(void *owner), voi
 	if (!why) {
 		u->port.bus = (uint8_t)u->device.busnum;
 		u->port.address = (uint8_t)u->device.devnum;
+		strncpy(u->port.place, address.busid, sizeof(u->port.place) - 1);
 		return &u->port;
 	}
 	log_line(LOG_ERROR, "device %s: %s", name, why);

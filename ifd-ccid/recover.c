@@ -48,6 +48,8 @@ static bool try_abort(struct io *io, uint8_t seq, int64_t end)
 		CCID_REQ_ABORT };
 	enum ccid_result result;
 
+	if (!device->quirks.control_abort)
+		return false;
 	put_le16(setup + USB_SETUP_wValue, (uint16_t)((unsigned int)seq << 8 | io->slot));
 	put_le16(setup + USB_SETUP_wIndex, device->interface.bInterfaceNumber);
 	if (device_control(device, setup, NULL, NULL, step_end(end), NULL) != PORT_OK)

@@ -72,7 +72,7 @@ enum ccid_result ccid_why_refused(
 /* Presence of a card or tag, as device_presence(). */
 enum ccid_result slot_presence(struct slot *slot);
 
-/* Longest time in ms for anything without progress, from the options. */
-int64_t slot_ceiling_ms(void);
+/* Longest time in ms for anything without progress, from the options or the quirk files. */
+int64_t slot_ceiling_ms(const struct slot *slot);
 
 #endif

@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int number = size ? data[0] % 5 - 1 : -1;
 
 	(void)descriptor_device(data, size, &device);
-	if (!descriptor_find(data, size, number, &found, &why)) {
+	if (!descriptor_find(data, size, number, NULL, &found, &why)) {
 		require(why && why[0] != '\0');
 		return 0;
 	}

@@ -66,7 +66,7 @@ static void endpoints(struct config *config)
 static bool find(const struct config *config, int number, struct ccid_interface *found)
 {
 	const char *why = NULL;
-	bool ok = descriptor_find(config->bytes, config->len, number, found, &why);
+	bool ok = descriptor_find(config->bytes, config->len, number, NULL, found, &why);
 
 	ck_assert(ok || (why && *why));
 	return ok;
@@ -178,7 +178,7 @@ START_TEST(incomplete)
 		const char *why;
 
 		memcpy(copy, config.bytes, len);
-		ck_assert(!descriptor_find(copy, len, -1, &found, &why));
+		ck_assert(!descriptor_find(copy, len, -1, NULL, &found, &why));
 		free(copy);
 	}
 }

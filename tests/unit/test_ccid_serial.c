@@ -138,7 +138,7 @@ START_TEST(test_models)
 		ck_assert_uint_eq(device.vid, models[i].vid);
 		ck_assert_uint_eq(device.pid, models[i].pid);
 		serial_model_configuration(&model, bytes);
-		ck_assert(descriptor_find(bytes, sizeof(bytes), -1, &interface, &why));
+		ck_assert(descriptor_find(bytes, sizeof(bytes), -1, NULL, &interface, &why));
 		ck_assert_uint_eq(interface.ccid.slots, models[i].slots);
 		ck_assert_uint_eq(interface.ccid.busy_slots, 1);
 		ck_assert_uint_eq(interface.ccid.bNumDataRatesSupported, models[i].rates);
