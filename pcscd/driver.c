@@ -28,6 +28,7 @@ struct entry_points {
 	RESPONSECODE (*presence)(DWORD);
 	RESPONSECODE (*control_v3)(DWORD, DWORD, PUCHAR, DWORD, PUCHAR, DWORD, LPDWORD);
 	RESPONSECODE (*control_v2)(DWORD, PUCHAR, DWORD, PUCHAR, PDWORD);
+	RESPONSECODE (*recording)(LPCSTR, uint64_t *, int, char *, PDWORD);
 };
 
 /* Who must wait for whom: calls of channels with the same lane are made one after the other. */
@@ -109,6 +110,7 @@ static const struct {
 	{ "IFDHPowerICC", offsetof(struct entry_points, power), false },
 	{ "IFDHTransmitToICC", offsetof(struct entry_points, transmit), false },
 	{ "IFDHICCPresence", offsetof(struct entry_points, presence), false },
+	{ "IFDHCardwireRecording", offsetof(struct entry_points, recording), true },
 	{ "IFDHControl", 0, false },
 };
 
@@ -198,6 +200,14 @@ static struct driver *load(const char *path, const char *origin)
 	return driver;
 }
 
+/* Recordings of readers that are gone go with their library. */
+static int64_t longer(const struct driver *driver, int64_t before)
+{
+	if (!driver->entry.recording || before == INT64_MAX)
+		return 0;
+	return (DRIVER_RECORDING_LINGER_S - DRIVER_LINGER_S) * CLOCK_S;
+}
+
 /* With registry_lock held: unloads what has had no user since `before`. */
 static void unload_idle(int64_t before)
 {
@@ -206,7 +216,8 @@ static void unload_idle(int64_t before)
 	while (*link) {
 		struct driver *driver = *link;
 
-		if (driver->references == 0 && driver->idle_since <= before) {
+		if (driver->references == 0 &&
+			driver->idle_since <= before - longer(driver, before)) {
 			*link = driver->next;
 			driver_free(driver);
 		} else {
@@ -693,6 +704,31 @@ bool driver_poll_killable(struct channel *channel)
 bool driver_can_abort(const struct channel *channel)
 {
 	return channel->can_abort;
+}
+
+size_t driver_recorders(struct driver **drivers, size_t room)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&registry_lock);
+	for (struct driver *driver = registry; driver && count < room; driver = driver->next) {
+		if (!driver->entry.recording)
+			continue;
+		driver->references++;
+		drivers[count++] = driver;
+	}
+	pthread_mutex_unlock(&registry_lock);
+	return count;
+}
+
+RESPONSECODE driver_recording(struct driver *driver, const char *device, uint64_t *position,
+	int timeout_ms, char *text, size_t *length)
+{
+	DWORD size = *length;
+	RESPONSECODE result = driver->entry.recording(device, position, timeout_ms, text, &size);
+
+	*length = size <= *length ? size : 0;
+	return result;
 }
 
 RESPONSECODE driver_abort(struct channel *channel)

@@ -29,7 +29,8 @@
 
 #include <ifdhandler.h>
 
-#define DRIVER_LINGER_S 60
+#define DRIVER_LINGER_S           60
+#define DRIVER_RECORDING_LINGER_S 3600 /* of one that keeps recordings */
 
 struct driver;
 struct channel;
@@ -151,6 +152,21 @@ RESPONSECODE driver_abort(struct channel *channel);
 
 /* Tells the driver whose control code comes next (TAG_IFD_CARDWIRE_CLIENT), if it wants to know. */
 void driver_set_client(struct channel *channel, bool root);
+
+/*
+ * The loaded libraries that record what passes between them and their readers, at most `room`; each
+ * with a reference for the caller. Returns how many.
+ */
+size_t driver_recorders(struct driver **drivers, size_t room);
+
+/*
+ * IFDHCardwireRecording of such a library: outside the lanes, from any thread. *length: room in
+ * (DRIVER_RECORDING_ROOM at least), length out.
+ */
+RESPONSECODE driver_recording(struct driver *driver, const char *device, uint64_t *position,
+	int timeout_ms, char *text, size_t *length);
+
+#define DRIVER_RECORDING_ROOM ((size_t)256 << 10)
 
 /* Tells the driver that the device is off the bus (TAG_IFD_DEVICE_REMOVED), if it knows it. */
 void driver_device_removed(struct channel *channel);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "pcscd/daemon.h"
 #include "pcscd/log.h"
 #include "pcscd/options.h"
+#include "pcscd/recording.h"
 #include "pcscd/rim.h"
 #include "pcscd/status.h"
 #include "wire/status_path.h"
@@ -29,6 +31,8 @@ struct start {
 	bool inherited; /* the first socket is the service manager's */
 	int status_fd;  /* listening; -1: none */
 	char status_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int recording_fd; /* listening; -1: none */
+	char recording_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int pid_file;
 	int parent; /* tells the process that waits for us, -1: nobody waits */
 };
@@ -111,6 +115,17 @@ static void open_status(struct start *start)
 			start->options.socket);
 }
 
+/* As above; for root and the daemon's own user. */
+static void open_recording(struct start *start)
+{
+	char *path = start->recording_path;
+
+	if (wire_recording_path(start->options.socket, path, sizeof(start->recording_path)))
+		start->recording_fd = listen_at(path);
+	if (start->recording_fd >= 0 && chmod(path, 0600) < 0)
+		log_line(PCSC_LOG_ERROR, "%s: %s", path, strerror(errno));
+}
+
 static bool open_sockets(struct start *start)
 {
 	const struct options *options = &start->options;
@@ -124,6 +139,7 @@ static bool open_sockets(struct start *start)
 	if (start->pid_file < 0)
 		return false;
 	open_status(start);
+	open_recording(start);
 	if (!add_socket(start, start->inherited ? fd : listen_at(options->socket), DEFAULT_ARRAY))
 		return false;
 	return !options->array_socket ||
@@ -138,6 +154,8 @@ static void remove_files(struct start *start)
 		unlink(start->options.array_socket);
 	if (start->status_fd >= 0)
 		unlink(start->status_path);
+	if (start->recording_fd >= 0)
+		unlink(start->recording_path);
 	pid_file_unlock(start->pid_file, start->options.pid_file);
 }
 
@@ -147,6 +165,7 @@ static void ready(void *context)
 	int fd = start->options.ready_fd;
 
 	status_start(start->status_fd);
+	recording_start(start->recording_fd);
 	sd_notify(0, "READY=1");
 	daemon_tell_parent(start->parent, EXIT_SUCCESS);
 	start->parent = -1;
@@ -180,6 +199,7 @@ static int run(struct start *start)
 		       ? rim_run(&start->options, start->sockets, start->socket_count, ready, start)
 		       : EXIT_FAILURE;
 	status_stop();
+	recording_stop();
 	remove_files(start);
 	daemon_tell_parent(start->parent, EXIT_FAILURE);
 	return code;
@@ -187,7 +207,7 @@ static int run(struct start *start)
 
 int main(int argc, char *argv[])
 {
-	struct start start = { .status_fd = -1, .pid_file = -1, .parent = -1 };
+	struct start start = { .status_fd = -1, .recording_fd = -1, .pid_file = -1, .parent = -1 };
 	int code = EXIT_FAILURE;
 
 	switch (options_parse(&start.options, argc, argv)) {

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool wire_status_path(const char *socket, char *path, size_t size)
+static bool path_beside(const char *socket, const char *name, char *path, size_t size)
 {
 	static const char ending[] = ".comm";
 	size_t length = strlen(socket);
@@ -12,6 +12,16 @@ bool wire_status_path(const char *socket, char *path, size_t size)
 
 	if (length >= strlen(ending) && strcmp(socket + length - strlen(ending), ending) == 0)
 		length -= strlen(ending);
-	needed = snprintf(path, size, "%.*s.status", (int)length, socket);
+	needed = snprintf(path, size, "%.*s.%s", (int)length, socket, name);
 	return needed > 0 && (size_t)needed < size;
+}
+
+bool wire_status_path(const char *socket, char *path, size_t size)
+{
+	return path_beside(socket, "status", path, size);
+}
+
+bool wire_recording_path(const char *socket, char *path, size_t size)
+{
+	return path_beside(socket, "record", path, size);
 }

@@ -16,4 +16,10 @@
  */
 bool wire_status_path(const char *socket, char *path, size_t size);
 
+/*
+ * The same for the recording socket, ".record", which root and the daemon's own user may connect to:
+ * pcscd/recording.h says what is spoken there.
+ */
+bool wire_recording_path(const char *socket, char *path, size_t size);
+
 #endif
