@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vreader/card_options.h"
+#include "vreader/cards/crypto.h"
 #include "vreader/profile_json.h"
 
 enum {
@@ -118,6 +119,19 @@ static enum options_result set_card_option(struct words *w, const char *value)
 	return wrong ? options_wrong(value, wrong) : OPTIONS_OK;
 }
 
+static enum options_result set_state(struct words *w, const char *value)
+{
+	w->options->service.state = value;
+	return OPTIONS_OK;
+}
+
+/* At once: everything random comes later. */
+static enum options_result set_seed(struct words *w, const char *value)
+{
+	(void)w;
+	return crypto_seed(value) ? OPTIONS_OK : options_wrong("cannot use the seed", value);
+}
+
 static enum options_result set_id(struct words *w, const char *value)
 {
 	w->id = value;
@@ -192,6 +206,8 @@ static const struct {
 	{ "readers", READERS, required_argument, set_readers },
 	{ "card", READERS, required_argument, set_card },
 	{ "card-option", READERS, required_argument, set_card_option },
+	{ "state", READERS, required_argument, set_state },
+	{ "seed", READERS, required_argument, set_seed },
 	{ "id", READERS, required_argument, set_id },
 	{ "speed", READERS, required_argument, set_speed },
 	{ "pinpad", READERS, no_argument, set_pinpad },

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vreader/rack.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/cards/pin_oracle.h"
+#include "vreader/cards/catalog.h"
 
 #include "vreader/vpcd_port.h"
 
@@ -41,6 +42,8 @@ void rack_free(struct rack *rack)
 
 bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found)
 {
+	const size_t number = slot;
+
 	if (reader >= rack->count)
 		return false;
 	for (size_t i = 0;; i++) {
@@ -50,7 +53,12 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 			return false;
 		if (slot < ccid_slots(ccid)) {
 			*found = (struct rack_slot){
-				.reader = reader, .ccid = ccid, .slot = slot, .vpcd = rack->vpcd
+				.reader = reader,
+				.ccid = ccid,
+				.slot = slot,
+				.number = number,
+				.vpcd = rack->vpcd,
+				.state = rack->state,
 			};
 			return true;
 		}
@@ -82,25 +90,39 @@ static const char *insert_program(const struct rack_slot *where, const char *add
 	return vpcd_ports_open(where->vpcd, address, where->ccid, where->slot);
 }
 
+/* The file of that slot's card in path, or NULL. */
+static const char *state_path(const struct rack_slot *where, char *path, size_t size)
+{
+	if (!where->state)
+		return NULL;
+	if (where->reader == 0 && where->number == 0)
+		snprintf(path, size, "%s", where->state);
+	else
+		snprintf(path, size, "%s.%zu.%zu", where->state, where->reader, where->number);
+	return path;
+}
+
 const char *rack_insert(
 	const struct rack_slot *where, const char *name, const struct card_options *options)
 {
+	static char why[PATH_MAX + 128];
+	char path[PATH_MAX];
 	struct tag_options tag;
+	struct card_app *app;
 	struct card *card;
-	bool oracle;
 
 	if (strncmp(name, "vpcd:", strlen("vpcd:")) == 0)
 		return insert_program(where, name + strlen("vpcd:"));
-	oracle = strcmp(name, "pin-oracle") == 0;
-	if (strcmp(name, "iso") != 0 && !oracle)
-		return "no such card; there are: iso, pin-oracle, vpcd:ADDRESS";
 	if (ccid_present(where->ccid, where->slot))
 		return "there is a card already";
+	app = catalog_new(name, state_path(where, path, sizeof(path)), why, sizeof(why));
+	if (!app)
+		return why;
 	if (ccid_contactless(where->ccid, where->slot)) {
 		tag_options_named(&tag, "tag-a");
-		return rack_insert_tag(where, &tag, iso_card_new());
+		return rack_insert_tag(where, &tag, app);
 	}
-	card = card_new(options, oracle ? pin_oracle_new() : iso_card_new());
+	card = card_new(options, app);
 	if (!card)
 		return "out of memory";
 	ccid_insert(where->ccid, where->slot, card);

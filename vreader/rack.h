@@ -19,6 +19,7 @@ struct rack {
 	struct card_options card; /* for cards inserted later */
 	struct usbip_server *server;
 	struct vpcd_ports *vpcd; /* NULL: no card programs (vpcd_port.h) */
+	const char *state;       /* file of the first slot's card; NULL: cards forget */
 };
 
 /* Where a card can be put. */
@@ -26,7 +27,9 @@ struct rack_slot {
 	size_t reader;
 	struct ccid_device *ccid;
 	size_t slot;
+	size_t number;           /* of the slot in its reader, counted over the interfaces */
 	struct vpcd_ports *vpcd; /* of the rack */
+	const char *state;       /* of the rack */
 };
 
 /* count readers of one profile, empty. False without memory. */
@@ -38,8 +41,9 @@ void rack_free(struct rack *rack);
 bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found);
 
 /*
- * Makes a card by its name ("iso") and inserts it; into a contactless slot, as the application of a
- * tag. "vpcd:ADDRESS" has the slot wait for a card program there. NULL when done, else what is wrong.
+ * Makes a card by its name (catalog.h) and inserts it; into a contactless slot, as the application of a
+ * tag. "vpcd:ADDRESS" has the slot wait for a card program there. The card of another slot than the
+ * first has its state in FILE.READER.SLOT. NULL when done, else what is wrong, until the next call.
  */
 const char *rack_insert(
 	const struct rack_slot *where, const char *card, const struct card_options *options);

@@ -21,7 +21,8 @@ struct service_options {
 	const char *ctl; /* path of the control socket; NULL: none */
 	struct profile profile;
 	size_t readers;
-	const char *card; /* name of the card in each slot; NULL: none */
+	const char *card;  /* name of the card in each slot; NULL: none */
+	const char *state; /* file of what the first card remembers; NULL: it forgets */
 	struct card_options card_options;
 	const char *faults; /* path of a fault script; NULL: none */
 };

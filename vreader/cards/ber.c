@@ -70,6 +70,17 @@ bool ber_next(struct ber *in, struct ber_item *item)
 	return true;
 }
 
+bool ber_next_header(struct ber *in, struct ber_item *item)
+{
+	struct ber r = *in;
+
+	*item = (struct ber_item){ 0 };
+	if (!take_tag(&r, &item->tag) || !take_length(&r, &item->len))
+		return false;
+	*in = r;
+	return true;
+}
+
 bool ber_find(const uint8_t *bytes, size_t len, uint32_t tag, struct ber_item *item)
 {
 	struct ber in = { bytes, len };

@@ -31,6 +31,9 @@ struct ber_out {
 /* Takes the next object. False: the end, or no object; then left tells them apart. */
 bool ber_next(struct ber *in, struct ber_item *item);
 
+/* The same for a header list: tag and length, and no value (ISO 7816-4 §8.5.1). */
+bool ber_next_header(struct ber *in, struct ber_item *item);
+
 /* The first object of that tag at the top level. False: there is none, or a broken one before it;
  * then item is all zero. */
 bool ber_find(const uint8_t *bytes, size_t len, uint32_t tag, struct ber_item *item);
