@@ -191,9 +191,32 @@ static bool service_is_away(LONG rv)
 	       rv == SCARD_W_SECURITY_VIOLATION;
 }
 
+/* For a look at the readers: what the application would wait, but not less than a busy daemon needs. */
+static uint32_t prompt_of(DWORD timeout)
+{
+	if (timeout >= CONN_PROMPT_MS)
+		return CONN_PROMPT_MS;
+	return timeout < CONN_STOP_MS ? CONN_STOP_MS : (uint32_t)timeout;
+}
+
 static int64_t deadline_of(DWORD timeout)
 {
 	return timeout >= INFINITE ? DEADLINE_NEVER : deadline_in_ms((uint32_t)timeout);
+}
+
+/* Looks, and waits if there is nothing to see and `wait`. */
+static LONG change_find(struct change *change, bool wait, int64_t deadline)
+{
+	LONG rv = observe_now(&change->observation);
+
+	/* A daemon that is there but silent is not waited for. */
+	if (rv == SCARD_E_TIMEOUT)
+		return SCARD_E_NO_SERVICE;
+	if (rv == SCARD_S_SUCCESS)
+		rv = change_look(change);
+	if (wait && (rv == SCARD_E_TIMEOUT || service_is_away(rv)))
+		rv = change_wait(change, deadline);
+	return rv;
 }
 
 LONG SCardGetStatusChange(
@@ -210,11 +233,8 @@ LONG SCardGetStatusChange(
 		return SCARD_E_INVALID_HANDLE;
 	rv = change_prepare(&change);
 	if (rv == SCARD_S_SUCCESS) {
-		rv = observe_now(&change.observation);
-		if (rv == SCARD_S_SUCCESS)
-			rv = change_look(&change);
-		if (dwTimeout > 0 && (rv == SCARD_E_TIMEOUT || service_is_away(rv)))
-			rv = change_wait(&change, deadline);
+		change.observation.prompt_ms = prompt_of(dwTimeout);
+		rv = change_find(&change, dwTimeout > 0, deadline);
 		observe_end(&change.observation);
 	}
 	free(change.observation.readers);

@@ -20,6 +20,7 @@ LONG conn_error(enum conn_result result)
 		[CONN_UNSENT] = SCARD_E_NO_SERVICE,
 		[CONN_LOST] = SCARD_F_COMM_ERROR,
 		[CONN_RESET] = SCARD_W_SECURITY_VIOLATION,
+		[CONN_LATE] = SCARD_E_TIMEOUT,
 		[CONN_BAD] = SCARD_F_COMM_ERROR,
 	};
 
@@ -82,13 +83,27 @@ static enum conn_result send_both(
 	return send_bytes(fd, data + sent, data_length - sent);
 }
 
+void conn_hurry(struct conn *conn, uint32_t ms)
+{
+	conn->by = deadline_in_ms(ms);
+}
+
+void conn_patient(struct conn *conn)
+{
+	conn->by = DEADLINE_NEVER;
+}
+
 /* Receives `least` bytes, and up to `most` if more have arrived; *got is their number. */
-static enum conn_result receive(int fd, uint8_t *bytes, size_t least, size_t most, size_t *got)
+static enum conn_result receive(
+	const struct conn *conn, uint8_t *bytes, size_t least, size_t most, size_t *got)
 {
 	*got = 0;
 	while (*got < least) {
-		ssize_t n = recv(fd, bytes + *got, most - *got, 0);
+		ssize_t n;
 
+		if (conn->by != DEADLINE_NEVER && conn_wait(conn->fd, -1, conn->by) == CONN_TIMEOUT)
+			return CONN_LATE;
+		n = recv(conn->fd, bytes + *got, most - *got, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -104,14 +119,14 @@ enum conn_result conn_receive(struct conn *conn, void *bytes, size_t length)
 {
 	size_t got;
 
-	return receive(conn->fd, bytes, length, length, &got);
+	return receive(conn, bytes, length, length, &got);
 }
 
 enum conn_result conn_receive_head(
 	struct conn *conn, void *head, size_t length, struct conn_tail *tail)
 {
 	enum conn_result result =
-		receive(conn->fd, tail->early, length, sizeof(tail->early), &tail->end);
+		receive(conn, tail->early, length, sizeof(tail->early), &tail->end);
 
 	if (result == CONN_OK)
 		memcpy(head, tail->early, length);
@@ -193,7 +208,7 @@ enum conn_result conn_call(struct conn *conn, const struct conn_call *call)
 	length = (size_t)fixed;
 	result = conn_send(conn, call->command, call->body, call->data, call->data_length);
 	if (result == CONN_OK)
-		result = receive(conn->fd, reply, length, length + ahead, &got);
+		result = receive(conn, reply, length, length + ahead, &got);
 	if (result != CONN_OK)
 		return result;
 	memcpy(call->body, reply, length);
@@ -286,8 +301,10 @@ LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags)
 {
 	LONG rv = connect_socket(conn);
 
+	conn_hurry(conn, CONN_OPEN_MS);
 	if (rv == SCARD_S_SUCCESS)
 		rv = shake_hands(conn, scope, flags);
+	conn_patient(conn);
 	if (rv != SCARD_S_SUCCESS)
 		conn_close(conn);
 	return rv;

@@ -9,9 +9,11 @@
  * socket, which makes the call that waits on it return CONN_LOST. After any result but CONN_OK the
  * connection is good for nothing but conn_close().
  *
- * Receiving has no deadline of its own where the daemon decides how long a call takes (a card's
- * answer, a turn in a queue, the user's consent): it ends with the daemon's answer or its death.
- * Sending gives up after CONN_SEND_TIMEOUT_S.
+ * Deadlines. How long a call on a card takes the daemon decides: the card's answer, a PIN that is
+ * typed in, a turn in a queue. It ends with the daemon's answer or its death, which the service
+ * manager sees to if the daemon hangs. What the daemon answers from its head has CONN_PROMPT_MS,
+ * even if it is stopped (conn_hurry()); opening a connection, which may ask the user for consent,
+ * CONN_OPEN_MS; sending, CONN_SEND_TIMEOUT_S.
  */
 
 #include <stdbool.h>
@@ -23,12 +25,16 @@
 #include "wire/wire.h"
 
 #define CONN_SEND_TIMEOUT_S 30
-#define CONN_SHORT          512 /* bytes of data that are copied rather than sent on their own */
+#define CONN_OPEN_MS        150000 /* the daemon itself gives up asking for consent before */
+#define CONN_PROMPT_MS      30000
+#define CONN_STOP_MS        2000 /* to end a wait: what comes of it is that there was no change */
+#define CONN_SHORT          512  /* bytes of data that are copied rather than sent on their own */
 
 struct conn {
 	int fd;            /* -1: none */
 	int dialect;       /* see wire/wire.h */
 	uint32_t hContext; /* as the daemon knows the context of this connection */
+	int64_t by;        /* replies must be there by then; DEADLINE_NEVER mostly */
 };
 
 enum conn_result {
@@ -36,6 +42,7 @@ enum conn_result {
 	CONN_UNSENT, /* the request couldn't be sent */
 	CONN_LOST,   /* the other side closed the connection, or an error */
 	CONN_RESET,  /* the other side closed it without having read everything */
+	CONN_LATE,   /* the other side doesn't answer */
 	CONN_BAD     /* the other side doesn't speak the protocol */
 };
 
@@ -52,12 +59,20 @@ struct conn_call {
 /*
  * Connects to the daemon, agrees on a dialect and establishes a context of `scope`. `flags` are
  * WIRE_EXT_*. SCARD_S_SUCCESS: *conn is open. Otherwise it is closed: SCARD_E_NO_SERVICE,
- * SCARD_F_COMM_ERROR, SCARD_W_SECURITY_VIOLATION, or what the daemon says.
+ * SCARD_F_COMM_ERROR, SCARD_W_SECURITY_VIOLATION, SCARD_E_TIMEOUT if the daemon is silent, or what
+ * the daemon says.
  */
 LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags);
 
 /* Closes; harmless if it is closed. */
 void conn_close(struct conn *conn);
+
+/*
+ * What is asked from now on must be answered within `ms`, until conn_patient(): then it may take as
+ * long as the daemon likes.
+ */
+void conn_hurry(struct conn *conn, uint32_t ms);
+void conn_patient(struct conn *conn);
 
 /* True unless the other side has closed the connection. For one with no reply outstanding. */
 bool conn_alive(const struct conn *conn);

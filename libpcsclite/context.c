@@ -184,6 +184,7 @@ static void say_goodbye(struct conn *conn)
 	union wire_body body = { .release = { .hContext = conn->hContext } };
 	struct conn_call call = { .command = WIRE_RELEASE_CONTEXT, .body = &body };
 
+	conn_hurry(conn, CONN_PROMPT_MS);
 	conn_call(conn, &call);
 	conn_close(conn);
 }

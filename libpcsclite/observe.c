@@ -45,8 +45,12 @@ static LONG take_connection(struct observation *observation, bool fresh)
 
 static enum conn_result look(struct observation *observation, bool arm)
 {
-	enum conn_result result = observer_of(&observation->loan.conn)->look(observation, arm);
+	struct conn *conn = &observation->loan.conn;
+	enum conn_result result;
 
+	conn_hurry(conn, observation->prompt_ms);
+	result = observer_of(conn)->look(observation, arm);
+	conn_patient(conn);
 	if (result != CONN_OK)
 		drop(observation, result);
 	return result;
@@ -68,7 +72,7 @@ LONG observe_now(struct observation *observation)
 		reused = !observation->loan.fresh;
 	}
 	result = look(observation, false);
-	if (result != CONN_OK && reused) {
+	if (result != CONN_OK && result != CONN_LATE && reused) {
 		rv = take_connection(observation, true);
 		if (rv != SCARD_S_SUCCESS)
 			return rv;
@@ -114,7 +118,8 @@ static LONG reconnect(struct observation *observation, const struct observe_limi
 		rv = take_connection(observation, true);
 		if (rv == SCARD_S_SUCCESS)
 			rv = conn_error(look(observation, false));
-		if (rv == SCARD_S_SUCCESS || context_released(observation->context))
+		if (rv == SCARD_S_SUCCESS || rv == SCARD_E_TIMEOUT ||
+			context_released(observation->context))
 			break;
 		if (rv != SCARD_E_NO_SERVICE) {
 			if (++dropped > DROPPED_MAX)
@@ -129,10 +134,27 @@ static LONG reconnect(struct observation *observation, const struct observe_limi
 			break;
 	}
 	service_watch_close(&watch);
-	return rv;
+	/* Who waits has a time-out of his own, which this isn't. */
+	return rv == SCARD_E_TIMEOUT ? SCARD_E_NO_SERVICE : rv;
 }
 
-/* Waits on an armed connection. SCARD_F_COMM_ERROR if it broke, and was dropped. */
+/* Has an armed connection disarmed, by what has come or by us. */
+static enum conn_result end_wait(struct observation *observation, enum conn_event event)
+{
+	struct conn *conn = &observation->loan.conn;
+	enum conn_result result;
+
+	conn_hurry(conn, event == CONN_READABLE ? CONN_PROMPT_MS : CONN_STOP_MS);
+	result = event == CONN_READABLE ? observer_of(conn)->arrived(observation)
+					: observer_of(conn)->disarm(observation);
+	conn_patient(conn);
+	return result;
+}
+
+/*
+ * Waits on an armed connection. SCARD_F_COMM_ERROR if it broke, SCARD_E_NO_SERVICE if the daemon is
+ * silent; then it was dropped.
+ */
 static LONG wait_armed(struct observation *observation, const struct observe_limit *limit)
 {
 	static const LONG codes[] = {
@@ -140,16 +162,16 @@ static LONG wait_armed(struct observation *observation, const struct observe_lim
 		[CONN_WOKEN] = SCARD_E_CANCELLED,
 		[CONN_TIMEOUT] = SCARD_E_TIMEOUT,
 	};
-	const struct observer *observer = observer_of(&observation->loan.conn);
 	enum conn_event event =
 		conn_wait(observation->loan.conn.fd, limit->wake_fd, limit->deadline);
-	enum conn_result result = event == CONN_READABLE ? observer->arrived(observation)
-							 : observer->disarm(observation);
+	enum conn_result result = end_wait(observation, event);
 
 	if (result != CONN_OK) {
 		drop(observation, result);
 		count_broken(observation);
 	}
+	if (result == CONN_LATE && event != CONN_WOKEN)
+		return SCARD_E_NO_SERVICE;
 	if (result != CONN_OK && event == CONN_READABLE)
 		return SCARD_F_COMM_ERROR;
 	return codes[event];
@@ -157,6 +179,7 @@ static LONG wait_armed(struct observation *observation, const struct observe_lim
 
 LONG observe_wait(struct observation *observation, const struct observe_limit *limit)
 {
+	enum conn_result result;
 	LONG rv;
 
 	observation->fresh = false;
@@ -169,7 +192,10 @@ LONG observe_wait(struct observation *observation, const struct observe_limit *l
 		}
 		if (!observation->armed) {
 			observation->began = deadline_now();
-			if (look(observation, true) != CONN_OK) {
+			result = look(observation, true);
+			if (result == CONN_LATE)
+				return SCARD_E_NO_SERVICE;
+			if (result != CONN_OK) {
 				count_broken(observation);
 				continue;
 			}
@@ -177,7 +203,7 @@ LONG observe_wait(struct observation *observation, const struct observe_limit *l
 		if (observation->fresh)
 			return SCARD_S_SUCCESS;
 		rv = wait_armed(observation, limit);
-		if (rv == SCARD_E_TIMEOUT || rv == SCARD_E_CANCELLED)
+		if (rv == SCARD_E_TIMEOUT || rv == SCARD_E_CANCELLED || rv == SCARD_E_NO_SERVICE)
 			return rv;
 		if (observation->fresh)
 			return SCARD_S_SUCCESS;
@@ -189,7 +215,7 @@ void observe_end(struct observation *observation)
 	enum conn_result result = CONN_OK;
 
 	if (observation->connected && observation->armed)
-		result = observer_of(&observation->loan.conn)->disarm(observation);
+		result = end_wait(observation, CONN_WOKEN);
 	drop(observation, result);
 }
 
@@ -204,9 +230,11 @@ static LONG try_names(
 	*broke = false;
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
+	conn_hurry(&loan.conn, CONN_PROMPT_MS);
 	result = observer_of(&loan.conn)->names(&loan.conn, names, length);
+	conn_patient(&loan.conn);
 	context_return(context, &loan, result);
-	*broke = result != CONN_OK;
+	*broke = result != CONN_OK && result != CONN_LATE;
 	return conn_error(result);
 }
 
@@ -234,8 +262,11 @@ static enum conn_result find_state(
 {
 	struct wire_reader_state *states = NULL;
 	size_t slots = 0;
-	enum conn_result result = observe_stock_fetch(conn, &states, &slots);
+	enum conn_result result;
 
+	conn_hurry(conn, CONN_PROMPT_MS);
+	result = observe_stock_fetch(conn, &states, &slots);
+	conn_patient(conn);
 	*found = false;
 	for (size_t i = 0; result == CONN_OK && i < slots && !*found; i++) {
 		if (strcmp(states[i].readerName, name) == 0) {
@@ -261,7 +292,7 @@ LONG observe_state(struct context *context, const char *name, struct wire_reader
 			return rv;
 		result = find_state(&loan.conn, name, state, &found);
 		context_return(context, &loan, result);
-		fresh = !loan.fresh;
+		fresh = !loan.fresh && result != CONN_LATE;
 	} while (result != CONN_OK && fresh);
 	if (result != CONN_OK)
 		return conn_error(result);

@@ -34,9 +34,10 @@ struct observation {
 	struct context *context;
 	struct observed *readers;
 	size_t count;
-	bool wants_events; /* be woken when readers come and go */
-	uint32_t events;   /* the daemon's count of such events, 0 if it has none */
-	uint32_t total;    /* number of readers there are */
+	uint32_t prompt_ms; /* for the daemon to say what the readers look like */
+	bool wants_events;  /* be woken when readers come and go */
+	uint32_t events;    /* the daemon's count of such events, 0 if it has none */
+	uint32_t total;     /* number of readers there are */
 	/* The implementation's own; 0 at the beginning. */
 	struct loan loan;
 	bool connected;  /* `loan` is in use */
@@ -52,13 +53,16 @@ struct observe_limit {
 	int wake_fd;
 };
 
-/* Fills in what the readers look like now. Errors of conn_open() and conn_call(). */
+/*
+ * Fills in what the readers look like now. Errors of conn_open() and conn_call(); SCARD_E_TIMEOUT if
+ * the daemon doesn't answer.
+ */
 LONG observe_now(struct observation *observation);
 
 /*
  * Waits until the readers may look different from the last time, and fills in how they look.
  * SCARD_E_TIMEOUT or SCARD_E_CANCELLED: a limit was reached. If the daemon dies, waits until it is
- * back and looks again; SCARD_E_NO_SERVICE if it isn't by the deadline.
+ * back and looks again; SCARD_E_NO_SERVICE if it isn't by the deadline, or doesn't answer.
  */
 LONG observe_wait(struct observation *observation, const struct observe_limit *limit);
 

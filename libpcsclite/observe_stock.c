@@ -104,7 +104,9 @@ static enum conn_result look_elsewhere(struct observation *observation)
 
 	if (context_borrow(observation->context, &loan, false) != SCARD_S_SUCCESS)
 		return CONN_LOST;
+	conn_hurry(&loan.conn, observation->prompt_ms);
 	result = look_on(observation, &loan.conn);
+	conn_patient(&loan.conn);
 	context_return(observation->context, &loan, result);
 	return result;
 }

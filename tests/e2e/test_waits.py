@@ -2,6 +2,7 @@
 """Cancelled waits, many threads on one context, fork, and a daemon that is started again."""
 
 import os
+import signal
 import time
 import unittest
 
@@ -109,6 +110,20 @@ class WaitingOurs(WaitingBoth, Waiting):
     def test_cancel_is_latched(self):
         self.client.cancel(self.context)
         self.assertEqual(self.start_wait().rv(), "SCARD_E_CANCELLED")
+
+    def test_stopped_daemon(self):
+        """While it is stopped waits end in time; a call on a card goes on when the daemon does."""
+        handle = self.client.connect(self.context, READER)["handle"]
+        state = self.state()
+        waiting = self.start_wait()
+        self.daemon.program.process.send_signal(signal.SIGSTOP)
+        running = self.client.start("transmit", handle, COMMAND)
+        self.client.cancel(self.context)
+        self.assertEqual(waiting.rv(), "SCARD_E_CANCELLED")
+        self.daemon.program.process.send_signal(signal.SIGCONT)
+        self.assertEqual(running.value(), "9000")
+        self.assertEqual(self.client.rv("status_change", self.context, 10, [[READER, state]]),
+                         "SCARD_E_TIMEOUT")
 
     def test_release_ends_a_wait(self):
         waiting = self.start_wait()

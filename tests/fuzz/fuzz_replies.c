@@ -88,6 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		abort();
 	shutdown(fds[1], SHUT_WR);
 	conn = (struct conn){ .fd = fds[0], .dialect = dialects[input[0] % 5] };
+	conn_patient(&conn);
 	if (input[1] % 8 == 0)
 		ask_names(&conn);
 	else if (input[1] % 8 == 1)

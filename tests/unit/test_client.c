@@ -152,6 +152,20 @@ static void await_wait(unsigned before)
 		ck_assert(fake_await(daemon_, WIRE_WAIT_READER_STATE_CHANGE, before + 1));
 }
 
+/* The first request of a look at the readers, and the one that ends a wait. */
+static uint32_t look_command(void)
+{
+	if (dialect == WIRE_DIALECT_EXT)
+		return WIRE_EXT_WAIT;
+	return dialect >= WIRE_MINOR_DYNAMIC_ARRAY ? WIRE_GET_READERS_STATE_SIZE
+						   : WIRE_GET_READERS_STATE;
+}
+
+static uint32_t stop_command(void)
+{
+	return dialect == WIRE_DIALECT_EXT ? WIRE_EXT_STOP : WIRE_STOP_WAITING;
+}
+
 START_TEST(lists_readers)
 {
 	char names[64];
@@ -415,6 +429,38 @@ START_TEST(cancel_ends_a_wait)
 	ck_assert_int_eq(SCardGetStatusChange(context, INFINITE, &state, 1), SCARD_E_CANCELLED);
 	ck_assert_int_eq(SCardGetStatusChange(context, 20, &state, 1), SCARD_E_TIMEOUT);
 	ck_assert_int_eq(SCardCancel(context + 1), SCARD_E_INVALID_HANDLE);
+}
+END_TEST
+
+/* A daemon that is stopped, or hangs, keeps nobody in a call that needs no card. */
+START_TEST(silent_daemon)
+{
+	SCARD_READERSTATE state = { .szReader = "Reader A", .dwCurrentState = SCARD_STATE_EMPTY };
+	int64_t begun = now_ms();
+
+	establish(_i);
+	fake_hold(daemon_, look_command());
+	ck_assert_int_eq(SCardGetStatusChange(context, 0, &state, 1), SCARD_E_NO_SERVICE);
+	fake_hold(daemon_, stop_command());
+	ck_assert_int_eq(SCardGetStatusChange(context, 50, &state, 1), SCARD_E_NO_SERVICE);
+	ck_assert_int_lt(now_ms() - begun, 20000);
+	fake_hold(daemon_, 0);
+	ck_assert_int_eq(SCardGetStatusChange(context, 50, &state, 1), SCARD_E_TIMEOUT);
+}
+END_TEST
+
+START_TEST(cancel_at_a_silent_daemon)
+{
+	struct task task = { .state = { .szReader = "Reader A",
+				     .dwCurrentState = SCARD_STATE_EMPTY },
+		.timeout = INFINITE };
+
+	establish(_i);
+	begin_task(&task, task_wait);
+	await_wait(0);
+	fake_hold(daemon_, stop_command());
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(finish(&task), SCARD_E_CANCELLED);
 }
 END_TEST
 
@@ -880,6 +926,9 @@ int main(void)
 	tcase_add_loop_test(each, readers_come, 0, DIALECTS);
 	tcase_add_loop_test(each, wait_times_out, 0, DIALECTS);
 	tcase_add_loop_test(each, cancel_ends_a_wait, 0, DIALECTS);
+	/* These take some seconds each: 4:6 and ours. */
+	tcase_add_loop_test(each, silent_daemon, 3, DIALECTS);
+	tcase_add_loop_test(each, cancel_at_a_silent_daemon, 4, DIALECTS);
 	tcase_add_loop_test(each, cancels_without_loss, 0, DIALECTS);
 	tcase_add_loop_test(each, release_ends_a_wait, 0, DIALECTS);
 	tcase_add_loop_test(each, release_ends_a_call, 0, DIALECTS);
