@@ -426,7 +426,7 @@ RESPONSECODE activate_set_protocol(struct slot *slot, unsigned protocol)
 	if (!(class_of(slot)->dwFeatures & CCID_FEATURE_AUTO_PARAM_NEGOTIATION))
 		rv = tune(slot, protocol, &ifsc);
 	if (rv == IFD_SUCCESS && protocol == 1 && (level == LEVEL_TPDU || level == LEVEL_CHARACTER))
-		rv = ifd_code(exchange_t1_start(slot, ifsc, 0));
+		rv = ifd_code(exchange_t1_start(slot, ifsc, slot->nad));
 	if (rv == IFD_SUCCESS)
 		slot->protocol = (int)protocol;
 	return rv;

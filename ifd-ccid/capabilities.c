@@ -5,6 +5,8 @@
 
 #include <reader.h>
 
+#include "contactless.h"
+#include "contactless_slot.h"
 #include "lun.h"
 
 enum {
@@ -12,6 +14,8 @@ enum {
 	CHANNEL_USB = 0x0020,       /* SCARD_ATTR_CHANNEL_ID: USB (PC/SC part 3 §3.1) */
 	ICC_INACTIVE_OR_ACTIVE = 2, /* SCARD_ATTR_ICC_PRESENCE: card in the reader */
 	SIMULTANEOUS = 255,
+	READER_CONTACTLESS =
+		8, /* SCARD_ATTR_CHARACTERISTICS, beside swallows, ejects, confiscates */
 };
 
 /* The functions a host calls in place of an entry point, by pointer. */
@@ -78,6 +82,26 @@ static size_t get_presence(struct slot *slot, uint8_t *value)
 static size_t get_interface_status(struct slot *slot, uint8_t *value)
 {
 	return put_byte(value, slot_presence(slot) == CCID_OK);
+}
+
+/* Of a slot without a card: nothing. */
+static size_t get_icc_type(struct slot *slot, uint8_t *value)
+{
+	if (!slot->has_atr)
+		return put_byte(value, 0);
+	return put_byte(
+		value, picc_icc_type(contactless_slot_is(slot), slot->atr.raw, slot->atr.len));
+}
+
+static size_t get_characteristics(struct slot *slot, uint8_t *value)
+{
+	return put_u32(value, contactless_slot_is(slot) ? READER_CONTACTLESS : 0);
+}
+
+/* What is known without asking the device: the host has its own view of its strings. */
+static size_t get_contactless(struct slot *slot, uint8_t *value)
+{
+	return put_byte(value, slot->contactless);
 }
 
 static size_t get_simultaneous(struct slot *slot, uint8_t *value)
@@ -172,7 +196,11 @@ static const struct {
 	{ TAG_IFD_POLLING_THREAD_WITH_TIMEOUT, get_poll, false },
 	{ TAG_IFD_STOP_POLLING_THREAD, get_stop, false },
 	{ TAG_IFD_DEVICE_REMOVED, get_yes, false },
+	{ SCARD_ATTR_ICC_TYPE_PER_ATR, get_icc_type, true },
+	{ SCARD_ATTR_CHARACTERISTICS, get_characteristics, true },
 	{ TAG_IFD_CARDWIRE_ABORT, get_yes, false },
+	{ TAG_IFD_CARDWIRE_CLIENT, get_yes, false },
+	{ TAG_IFD_CARDWIRE_CONTACTLESS, get_contactless, false },
 };
 
 enum {
@@ -216,6 +244,10 @@ RESPONSECODE capabilities_set(struct slot *slot, DWORD tag, DWORD length, const 
 {
 	if (tag == TAG_IFD_CARDWIRE_ABORT) {
 		device_abort(slot->device, slot->number);
+		return IFD_SUCCESS;
+	}
+	if (tag == TAG_IFD_CARDWIRE_CLIENT) {
+		atomic_store(&slot->client_root, length >= 1 && value && value[0] == 1);
 		return IFD_SUCCESS;
 	}
 	if (tag == TAG_IFD_DEVICE_REMOVED) {

@@ -109,8 +109,8 @@ enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t l
 		.specific = { (uint8_t)bwi, (uint8_t)level, (uint8_t)(level >> 8) },
 		.data = data,
 		.len = len,
-		.shape = shape_of(slot),
 		.expect = slot->expect,
+		.shape = shape_of(slot),
 	};
 
 	return run(slot, &command, timeout_ms, answer);
@@ -143,6 +143,21 @@ enum ccid_result ccid_escape(
 	if (len > device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE)
 		return CCID_LIMIT;
 	return run(slot, &command, ESCAPE_MS, answer);
+}
+
+enum ccid_result ccid_secure(struct slot *slot, uint8_t type, const uint8_t *data, size_t len,
+	int64_t timeout_ms, struct ccid_answer *answer)
+{
+	struct ccid_command command = { .type = type, .data = data, .len = len };
+	struct ccid_patience patience = {
+		.timeout_ms = timeout_ms,
+		.ceiling_ms = timeout_ms,
+		.end = deadline_min(
+			slot->call_end, deadline_in_ms(timeout_ms + slot_ceiling_ms(slot))),
+	};
+
+	return device_exchange(
+		slot->device, slot->number, &command, &patience, slot->secret, answer);
 }
 
 enum ccid_result ccid_why_refused(

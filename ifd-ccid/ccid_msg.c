@@ -52,6 +52,7 @@ bool ccid_answers(uint8_t command_type, const struct ccid_answer *answer)
 		{ PC_to_RDR_IccPowerOff, RDR_to_PC_SlotStatus },
 		{ PC_to_RDR_GetSlotStatus, RDR_to_PC_SlotStatus },
 		{ PC_to_RDR_Secure, RDR_to_PC_DataBlock },
+		{ PC_to_RDR_Secure_KEYBOARD, RDR_to_PC_DataBlock },
 		{ PC_to_RDR_T0APDU, RDR_to_PC_SlotStatus },
 		{ PC_to_RDR_Escape, RDR_to_PC_Escape },
 		{ PC_to_RDR_GetParameters, RDR_to_PC_Parameters },

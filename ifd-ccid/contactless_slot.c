@@ -5,7 +5,12 @@
 #include <string.h>
 
 #include "log.h"
+#include "quirk.h"
 #include "raw_pn532.h"
+
+enum {
+	QUIRK_SLOTS = 32, /* bits of contactless-slots */
+};
 
 struct slot_carrier {
 	struct pn532_carrier carrier;
@@ -52,10 +57,17 @@ static bool start_raw(struct slot *slot, const struct raw_dialect *dialect)
 
 bool contactless_slot_open(struct slot *slot)
 {
-	const struct raw_dialect *dialect = NULL;
+	const struct quirk_set *quirks = device_quirks(slot->device);
 
-	slot->contactless = false;
-	return !dialect || start_raw(slot, dialect);
+	slot->contactless =
+		slot->number < QUIRK_SLOTS && quirks->contactless_slots >> slot->number & 1;
+	if (quirks->contactless_dialect == QUIRK_DIALECT_NONE)
+		return true;
+	/* Of a reader with slots of both kinds, those that are said to be for tags. */
+	if (quirks->has[QUIRK_CONTACTLESS_SLOTS] && !slot->contactless)
+		return true;
+	slot->contactless = true;
+	return start_raw(slot, &raw_pn532);
 }
 
 void contactless_slot_close(struct slot *slot)

@@ -6,8 +6,11 @@
 #define CARDWIRE_CCID_CONTROL_H
 
 #include <ifdhandler.h>
+#include <reader.h>
 
 #include "slot.h"
+
+#define CONTROL_ESCAPE SCARD_CTL_CODE(1) /* IOCTL_SMARTCARD_VENDOR_IFD_EXCHANGE */
 
 /*
  * *RX_LEN: room of RX in, bytes of the answer out. IFD_ERROR_NOT_SUPPORTED: unknown code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "device.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,15 @@ void device_location(const struct device *device, uint8_t *bus, uint8_t *address
 	*address = device->port->address;
 }
 
+void device_place(const struct device *device, char place[DEVICE_PLACE_MAX])
+{
+	if (device->port->place[0])
+		snprintf(place, DEVICE_PLACE_MAX, "%s:%u.%u", device->port->place,
+			device->interface.bConfigurationValue, device->interface.bInterfaceNumber);
+	else
+		snprintf(place, DEVICE_PLACE_MAX, "%s", device->name);
+}
+
 bool device_slot_open(struct device *device, unsigned slot)
 {
 	struct io *io = io_new(device, slot);
@@ -310,6 +320,23 @@ void device_call_end(struct device *device, unsigned slot)
 	device->ios[slot]->calling = false;
 	device->ios[slot]->aborting = false;
 	pthread_mutex_unlock(&device->lock);
+}
+
+enum ccid_result device_pause(struct device *device, unsigned slot, int64_t ms)
+{
+	struct io *io = device->ios[slot];
+	int64_t end = deadline_in_ms(ms);
+	enum ccid_result result = CCID_OK;
+
+	pthread_mutex_lock(&device->lock);
+	while (!device->gone && !io->aborting && deadline_now() < end)
+		deadline_cond_wait(&io->cond, &device->lock, end);
+	if (io->aborting)
+		result = CCID_ABORTED;
+	if (device->gone)
+		result = CCID_GONE;
+	pthread_mutex_unlock(&device->lock);
+	return result;
 }
 
 void device_abort(struct device *device, unsigned slot)

@@ -72,6 +72,10 @@ const struct quirk_set *device_quirks(const struct device *device);
 /* Bus and address for SCARD_ATTR_CHANNEL_ID; 0 when unknown. */
 void device_location(const struct device *device, uint8_t *bus, uint8_t *address);
 
+/* Where it is plugged in: "BUS-PORT.PORT:CONFIGURATION.INTERFACE", or else its device string. */
+#define DEVICE_PLACE_MAX 64
+void device_place(const struct device *device, char place[DEVICE_PLACE_MAX]);
+
 /*
  * Reads string descriptor INDEX as ASCII (other characters become '.'); at most SIZE - 1 characters
  * and the end. False: none, or not readable.
@@ -99,6 +103,12 @@ enum ccid_result device_exchange(struct device *device, unsigned slot,
  */
 void device_call_begin(struct device *device, unsigned slot);
 void device_call_end(struct device *device, unsigned slot);
+
+/*
+ * Lets MS milliseconds of a call pass, for readers that need them. CCID_OK; CCID_ABORTED and
+ * CCID_GONE, at once, if that happens.
+ */
+enum ccid_result device_pause(struct device *device, unsigned slot, int64_t ms);
 
 /* Aborts the call that runs on the slot; harmless if none does. Does not wait. */
 void device_abort(struct device *device, unsigned slot);

@@ -505,7 +505,7 @@ static void leave(struct device *device)
 static bool reaches_card(const struct ccid_command *command)
 {
 	return command->type == PC_to_RDR_XfrBlock || command->type == PC_to_RDR_Secure ||
-	       command->type == PC_to_RDR_Escape;
+	       command->type == PC_to_RDR_Secure_KEYBOARD || command->type == PC_to_RDR_Escape;
 }
 
 static enum ccid_result exchange_and_recover(

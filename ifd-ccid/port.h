@@ -99,7 +99,8 @@ struct port *port_open(const char *name, void (*gone)(void *owner), void *owner)
 void port_close(struct port *port);
 
 /*
- * Takes the interface for us, in this alternate setting (libusb: kernel drivers are detached).
+ * Takes the interface for us, in this alternate setting (libusb: a kernel driver is
+ * detached, unless leave_kernel_driver, and gets it back when the port is closed).
  * PORT_OK, or why not, after one error line.
  */
 enum port_status port_claim(struct port *port, uint8_t interface, uint8_t alternate);

@@ -260,19 +260,25 @@ static void usb_release(struct port *port, struct port_transfer *transfer)
 	free(mine);
 }
 
-/* The interface's name in sysfs: BUS-PORT.PORT…:CONFIGURATION.INTERFACE. */
-static void sysfs_name(const struct usb_port *u, uint8_t interface, char *out, size_t size)
+/* Its name in sysfs: BUS-PORT.PORT… */
+static void find_place(struct usb_port *u)
 {
 	uint8_t ports[8];
+	char *out = u->port.place;
+	size_t size = sizeof(u->port.place);
 	int count =
 		libusb_get_port_numbers(libusb_get_device(u->handle), ports, (int)sizeof(ports));
 	size_t used = (size_t)snprintf(out, size, "%u", u->port.bus);
 
 	for (int i = 0; i < count && used < size; i++)
 		used += (size_t)snprintf(out + used, size - used, "%c%u", i ? '.' : '-', ports[i]);
-	if (used < size)
-		snprintf(out + used, size - used, ":%u.%u",
-			u->port.configuration[USB_CONFIG_bConfigurationValue], interface);
+}
+
+/* The interface's name in sysfs: …:CONFIGURATION.INTERFACE. */
+static void sysfs_name(const struct usb_port *u, uint8_t interface, char *out, size_t size)
+{
+	snprintf(out, size, "%s:%u.%u", u->port.place,
+		u->port.configuration[USB_CONFIG_bConfigurationValue], interface);
 }
 
 static void node_name(const struct usb_port *u, char *out, size_t size)
@@ -280,17 +286,36 @@ static void node_name(const struct usb_port *u, char *out, size_t size)
 	snprintf(out, size, "/dev/bus/usb/%03u/%03u", u->port.bus, u->port.address);
 }
 
-static void say_busy(const struct usb_port *u, uint8_t interface)
+static void find_holder(const struct usb_port *u, uint8_t interface, char *holder, size_t size)
 {
-	char holder[256];
 	char name[64];
 	char node[64];
 
 	sysfs_name(u, interface, name, sizeof(name));
 	node_name(u, node, sizeof(node));
-	if (!holder_find("", name, node, holder, sizeof(holder)))
-		snprintf(holder, sizeof(holder), "a program that we may not see");
-	log_line(LOG_ERROR, "device %s: interface %u is in use by %s", u->name, interface, holder);
+	if (!holder_find("", name, node, holder, size))
+		snprintf(holder, size, "a program that we may not see");
+}
+
+static void say_busy(const struct usb_port *u, uint8_t interface)
+{
+	char holder[256];
+
+	find_holder(u, interface, holder, sizeof(holder));
+	log_line(LOG_ERROR, "device %s: interface %u is in use by %s%s", u->name, interface, holder,
+		u->port.leave_kernel_driver ? "; \"detach-kernel-driver=no\" leaves it there" : "");
+}
+
+/* A kernel driver, the one for NFC devices for instance, loses the interface to us. */
+static void say_taken(const struct usb_port *u, uint8_t interface)
+{
+	char holder[256];
+
+	if (libusb_kernel_driver_active(u->handle, interface) != 1)
+		return;
+	find_holder(u, interface, holder, sizeof(holder));
+	log_line(LOG_INFO, "device %s: interface %u is taken from %s, which gets it back", u->name,
+		interface, holder);
 }
 
 static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t alternate)
@@ -298,7 +323,9 @@ static enum port_status usb_claim(struct port *port, uint8_t interface, uint8_t 
 	struct usb_port *u = of(port);
 	int err;
 
-	(void)libusb_set_auto_detach_kernel_driver(u->handle, 1);
+	(void)libusb_set_auto_detach_kernel_driver(u->handle, !port->leave_kernel_driver);
+	if (!port->leave_kernel_driver)
+		say_taken(u, interface);
 	err = libusb_claim_interface(u->handle, interface);
 	if (err == LIBUSB_ERROR_BUSY)
 		say_busy(u, interface);
@@ -460,6 +487,7 @@ static struct port *open_port(const char *name, void (*gone)(void *owner), void 
 	if (!why) {
 		u->port.bus = libusb_get_bus_number(libusb_get_device(u->handle));
 		u->port.address = libusb_get_device_address(libusb_get_device(u->handle));
+		find_place(u);
 		why = read_descriptors(u);
 	}
 	if (!why)

@@ -48,7 +48,8 @@ enum {
 	SW_WRONG_LE = 0x6C00,
 	SW_INS = 0x6D00,
 
-	MAX_DATA = 128,
+	MAX_DATA = 254,
+	EXCHANGE_ROOM = 3 + 2 + RAW_MAX_FRAME, /* of what an exchange adds to the answer */
 };
 
 /* A pseudo APDU under way: what it wants and the answer so far. */
@@ -308,6 +309,8 @@ static uint16_t do_exchange(struct order *o, const struct object *object)
 		return object->len == 1 && object->value[0] == 0 ? SW_OK : SW_NOT_SUPPORTED;
 	if (object->tag != 0x95 || object->len == 0 || object->len > RAW_MAX_FRAME)
 		return SW_NOT_SUPPORTED;
+	if (o->len + EXCHANGE_ROOM > MAX_DATA)
+		return SW_FAILED;
 	raw->used = true;
 	raw->authenticated = false;
 	result = raw->dialect->transceive(raw->owner, object->value, object->len, answer, &len);
@@ -347,13 +350,14 @@ static uint16_t transparent(struct order *o)
 		[SWITCH_PROTOCOL] = do_switch,
 	};
 	const uint8_t *at = o->apdu.data;
-	const uint8_t *end = at + o->apdu.nc;
+	const uint8_t *end;
 	uint8_t status[3] = { 0 };
 	struct object object;
 	uint16_t sw = SW_OK;
 
 	if (o->apdu.p1 || o->apdu.p2 > SWITCH_PROTOCOL || o->apdu.nc == 0)
 		return SW_WRONG_P1P2;
+	end = at + o->apdu.nc;
 	put_object(o, 0xC0, status, sizeof(status));
 	while (sw == SW_OK && o->result == CCID_OK && at < end) {
 		status[0]++;

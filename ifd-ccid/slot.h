@@ -8,6 +8,7 @@
 #ifndef CARDWIRE_CCID_SLOT_H
 #define CARDWIRE_CCID_SLOT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,9 +34,14 @@ struct slot {
 
 	struct raw *raw;  /* contactless slot of raw-command firmware, else NULL */
 	bool contactless; /* known to be a slot for tags */
+	uint8_t nad;      /* of T=1 blocks sent */
 
-	size_t expect;    /* longest abData of the answers to the APDU under way; 0: not known */
-	bool was_secret;  /* the last APDU did: its response may be fetched now */
+	atomic_bool client_root; /* the call under way is one of root, as the host says */
+
+	struct pinpad_run *entry; /* PIN entry under way (pinpad_exchange.c) */
+
+	size_t expect;   /* longest abData of the answers to the APDU under way; 0: not known */
+	bool was_secret; /* the last APDU did: its response may be fetched now */
 	bool secret;      /* the APDU under way carries a PIN or a key */
 	int64_t call_end; /* deadline of the host's call, whatever the card or reader asks for */
 };
@@ -64,6 +70,13 @@ enum ccid_result ccid_set_parameters(struct slot *slot, unsigned protocol, const
 /* PC_to_RDR_Escape (CCID 1.1 §6.1.8). */
 enum ccid_result ccid_escape(
 	struct slot *slot, const uint8_t *data, size_t len, struct ccid_answer *answer);
+
+/*
+ * PC_to_RDR_Secure (CCID 1.1 §6.1.11); TYPE is its bMessageType. The user has TIMEOUT_MS, whatever
+ * the reader asks for meanwhile, and the card its usual time after it.
+ */
+enum ccid_result ccid_secure(struct slot *slot, uint8_t type, const uint8_t *data, size_t len,
+	int64_t timeout_ms, struct ccid_answer *answer);
 
 /* What a refused command means: CCID_ABSENT, or CCID_REFUSED after one log line. */
 enum ccid_result ccid_why_refused(

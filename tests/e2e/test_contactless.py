@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Contactless slots: tags of all kinds come and go at readers that hide the air, that are polled,
+that have raw commands only, and that have a contact slot beside; which Escapes applications may send.
+
+CARDWIRE_STORM=N has N tags in the storm (24); 1000 take half an hour."""
+
+import os
+import random
+import shutil
+import socket
+import statistics
+import threading
+import time
+import unittest
+
+import harness
+import ifdh
+import winscard
+
+GET_UID = "FFCA000000"
+ATR_CLASSIC = "3b8f8001804f0ca000000306030001000000006a"
+ATR_ULTRALIGHT = "3b8f8001804f0ca0000003060300030000000068"
+ATR_A = "3b888001" + b"Cardwire".hex() + "34"
+UID_CLASSIC = "43570c01"
+LOAD_KEY = "FF82000006FFFFFFFFFFFF"
+AUTHENTICATE = "FF860000050100046000"
+READ = "FFB0000410"
+ICC_TYPE = 0x90304
+CHARACTERISTICS = 0x60150
+CONTACTLESS = "08000000"
+ESCAPE = 0x42000001
+NAD = 0x42000E10
+USB_PATH = 0x42000E11
+TAG_CLIENT = 0x0FC1
+TAGS = int(os.environ.get("CARDWIRE_STORM", "24"))
+BY_NAME = "[virtual readers]\nMatchUsb=1209:0001\n"
+
+
+def needs_program(name):
+    return unittest.skipUnless(shutil.which(name), f"needs {name}")
+
+
+def quirks(test, *lines):
+    """A folder of quirk files for the virtual readers: the environment that names it."""
+    folder = test.tmp / "quirks"
+    folder.mkdir(exist_ok=True)
+    (folder / "10-test.quirks").write_text(BY_NAME + "".join(f"{line}\n" for line in lines))
+    return {"CARDWIRE_QUIRKS": str(folder)}
+
+
+def ctl(vreader, line):
+    """One command of the control socket without a program in between: the storm counts ms."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(harness.CALL_S)
+        s.connect(str(vreader.ctl_path))
+        s.sendall(f"{line}\n".encode())
+        answer = b""
+        while part := s.recv(4096):
+            answer += part
+    if not answer.startswith(b"ok\n"):
+        raise AssertionError(f"{line}: {answer.decode()}")
+
+
+class Stack(harness.CardwireTest):
+    profile = "contactless"
+    reader = "Virtual 00 00"
+    quirk_lines = ()
+
+    def setUp(self):
+        super().setUp()
+        self.vreader = harness.VReader(self, profile=self.profile, card="none")
+        self.daemon = harness.Pcscd(self, harness.reader_entry("Virtual", self.vreader.device(),
+            harness.CCID_LIBRARY), options=["--apdu"], env=quirks(self, *self.quirk_lines))
+        self.client = harness.Client(self, self.daemon)
+        self.context = self.client.establish()
+
+    def insert(self, tag, where="0", *options):
+        self.vreader.ctl("insert", where, tag, *options)
+
+    def connect(self, atr=None):
+        _, seen = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT,
+            winscard.STATE_MUTE)
+        if atr is not None:
+            self.assertEqual(seen.lower(), atr)
+        return self.client.connect(self.context, self.reader)["handle"]
+
+    def remove(self, where="0", reader=None):
+        self.vreader.ctl("remove", where)
+        self.client.wait_state(self.context, reader or self.reader, winscard.STATE_EMPTY)
+
+    def expect(self, handle, command, answer):
+        self.assertEqual(self.client.transmit(handle, command).lower(), answer)
+
+
+class TagsMixin:
+    """The same for readers that serve pseudo APDUs and for those whose driver does."""
+
+    def test_memory_with_keys(self):
+        self.insert("tag-classic")
+        handle = self.connect(ATR_CLASSIC)
+        self.expect(handle, GET_UID, UID_CLASSIC + "9000")
+        self.expect(handle, READ, "6982")
+        self.expect(handle, LOAD_KEY, "9000")
+        self.expect(handle, AUTHENTICATE, "9000")
+        self.expect(handle, READ, "00" * 16 + "9000")
+        self.expect(handle, "FFD6000410" + "5a" * 16, "9000")
+        self.expect(handle, READ, "5a" * 16 + "9000")
+        self.expect(handle, "00A4040000", "6a81")
+
+    def test_memory_without_keys(self):
+        self.insert("tag-ultralight")
+        handle = self.connect(ATR_ULTRALIGHT)
+        self.expect(handle, "FFD600040401020304", "9000")
+        self.expect(handle, "FFB0000404", "010203049000")
+
+    def test_commands(self):
+        self.insert("tag-a")
+        handle = self.connect(ATR_A)
+        self.expect(handle, "80EC0000020708" + "00", "07089000")
+        self.expect(handle, "FFCA010000", "4361726477697265" + "9000")
+        long = bytes(i & 0xFF for i in range(1000)).hex()
+        self.expect(handle, "80EC00000003E8" + long + "0000", long + "9000")
+        self.client.reconnect(handle, winscard.SHARE_SHARED, winscard.PROTOCOL_ANY,
+            winscard.RESET)
+        self.expect(handle, "80EC0000020708" + "00", "07089000")
+
+    def test_type_b(self):
+        self.insert("tag-b")
+        handle = self.connect("3b8880011122334400818100" + "4d")
+        self.expect(handle, GET_UID, "43570b019000")
+        self.expect(handle, "80EC0000020708" + "00", "07089000")
+
+    def test_in_turn(self):
+        for number, (tag, atr) in enumerate([("tag-classic", ATR_CLASSIC), ("tag-a", ATR_A),
+                ("tag-ultralight", ATR_ULTRALIGHT), ("tag-classic", ATR_CLASSIC)]):
+            uid = f"0102030{number}" if tag == "tag-classic" else f"0401020304050{number}"
+            self.insert(tag, "0", f"uid={uid}")
+            handle = self.connect(atr)
+            self.expect(handle, GET_UID, uid + "9000")
+            self.remove()
+            self.assertNotEqual(self.client.rv("transmit", handle, GET_UID), "SCARD_S_SUCCESS")
+            self.client.rv("disconnect", handle)
+
+    def test_leaves_during_a_command(self):
+        self.insert("tag-a")
+        handle = self.connect()
+        busy = self.client.start("transmit", handle, "80EE2710010100")
+        self.daemon.program.wait_line("80 EE 27 10")
+        began = time.monotonic()
+        self.vreader.ctl("remove", "0")
+        self.assertNotEqual(busy.rv(), "SCARD_S_SUCCESS")
+        self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
+        self.assertLess(time.monotonic() - began, 5)
+        self.insert("tag-classic")
+        self.client.rv("disconnect", handle)
+        self.expect(self.connect(ATR_CLASSIC), GET_UID, UID_CLASSIC + "9000")
+
+    def test_attributes(self):
+        self.insert("tag-classic")
+        handle = self.connect()
+        self.assertEqual(self.client.attrib(handle, CHARACTERISTICS), CONTACTLESS)
+        self.assertEqual(self.client.attrib(handle, ICC_TYPE), "05")
+
+
+class Tags(TagsMixin, Stack):
+    def test_removal_is_told_at_once(self):
+        self.insert("tag-classic")
+        self.connect()
+        state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
+        times = []
+        for _ in range(10):
+            waiting = self.client.start("status_change", self.context, 10000,
+                [[self.reader, state & ~winscard.STATE_CHANGED]])
+            began = time.monotonic()
+            ctl(self.vreader, "remove 0")
+            waiting.value()
+            times.append(time.monotonic() - began)
+            self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
+            ctl(self.vreader, "insert 0 tag-classic")
+            state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
+        self.assertLess(statistics.median(times), 0.02)
+
+
+class TagsPolled(TagsMixin, Stack):
+    profile = "contactless-polled"
+
+
+class TagsRaw(TagsMixin, Stack):
+    """Only the chip's commands: finding tags, ATR and pseudo APDUs are the driver's work."""
+    profile = "contactless-raw"
+    reader = "Virtual [Contactless] 00 00"
+    quirk_lines = ("contactless-dialect=pn532",)
+
+    def test_transparent_session(self):
+        self.insert("tag-ultralight")
+        handle = self.connect()
+        self.expect(handle, "FFC2000104" + "95023004", "c003016985" + "9000")
+        self.expect(handle, "FFC2000002" + "8100", "c003009000" + "9000")
+        self.expect(handle, "FFC2000104" + "95023000",
+            "c003009000" + "920100" + "9710" + "0443570d010280" + "00" * 9 + "9000")
+        self.expect(handle, "FFC2000002" + "8200", "c003009000" + "9000")
+        self.expect(handle, "FFB0000404", "000000009000")
+
+
+class Dual(Stack):
+    profile = "dual"
+    quirk_lines = ("contactless-slots=1",)
+    reader = "Virtual [Contactless] 00 01"
+    contact = "Virtual 00 00"
+
+    def test_names_and_attributes(self):
+        self.assertEqual(sorted(self.client.list_readers(self.context)),
+            sorted([self.contact, self.reader]))
+        self.insert("iso", "0.0")
+        self.insert("tag-classic", "0.1")
+        handle = self.connect(ATR_CLASSIC)
+        self.assertEqual(self.client.attrib(handle, CHARACTERISTICS), CONTACTLESS)
+        contact = self.present(self.client, self.context, self.contact)
+        self.assertEqual(self.client.attrib(contact, CHARACTERISTICS), "00000000")
+        self.assertEqual(self.client.attrib(contact, ICC_TYPE), "01")
+
+    def test_at_the_same_time(self):
+        self.insert("iso", "0.0")
+        self.insert("tag-classic", "0.1")
+        tag = self.connect(ATR_CLASSIC)
+        card = self.present(self.client, self.context, self.contact)
+        busy = self.client.start("transmit", card, "80EE07D0020708" + "00")
+        self.expect(tag, GET_UID, UID_CLASSIC + "9000")
+        self.assertFalse(busy.done())
+        self.remove("0.1")
+        self.insert("tag-ultralight", "0.1")
+        self.expect(self.connect(ATR_ULTRALIGHT), "FFB0000404", "000000009000")
+        self.assertFalse(busy.done())
+        self.assertEqual(busy.value(), "07089000")
+
+
+class DualExclusive(Dual):
+    """One slot at a time has power: the other's card waits, and works when its turn has come."""
+    profile = "dual-exclusive"
+    test_at_the_same_time = None
+
+    def test_names_and_attributes(self):
+        self.assertEqual(sorted(self.client.list_readers(self.context)),
+            sorted([self.contact, self.reader]))
+
+    def test_one_after_the_other(self):
+        self.insert("iso", "0.0")
+        card = self.present(self.client, self.context, self.contact)
+        self.assertEqual(self.client.transmit(card, "80EC0000020708" + "00"), "07089000")
+        self.insert("tag-classic", "0.1")
+        self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
+        self.assertNotEqual(self.client.rv("connect", self.context, self.reader),
+            "SCARD_S_SUCCESS")
+        self.assertEqual(self.client.transmit(card, "80EC0000020708" + "00"), "07089000")
+        self.client.disconnect(card, winscard.UNPOWER)
+        handle = self.client.connect(self.context, self.reader)["handle"]
+        self.expect(handle, GET_UID, UID_CLASSIC + "9000")
+        self.client.disconnect(handle, winscard.UNPOWER)
+        card = self.client.connect(self.context, self.contact)["handle"]
+        self.assertEqual(self.client.transmit(card, "80EC0000020708" + "00"), "07089000")
+
+
+class Storm(Stack):
+    """Tags that stay for 50 ms to 2 s while applications speak to them."""
+    LONGEST_S = 2.0 if TAGS >= 100 else 0.3
+
+    def talk(self, uids, stop, wrong, good):
+        client = harness.Client(self, self.daemon)
+        context = client.establish()
+        while not stop.is_set():
+            rv, value = client.start("connect", context, self.reader).result()
+            if rv != 0:
+                client.start("status_change", context, 100, [[self.reader,
+                    winscard.STATE_EMPTY]]).result()
+                continue
+            handle = value["handle"]
+            first = None
+            while True:
+                rv, answer = client.start("transmit", handle, GET_UID).result()
+                if rv != 0:
+                    break
+                first = first or answer
+                if answer != first or answer[-4:] != "9000" or answer[:-4] not in uids:
+                    wrong.append((first, answer))
+                    break
+                good.append(answer)
+            client.start("disconnect", handle).result()
+
+    def test_storm(self):
+        rng = random.Random(7)
+        uids = [f"{i:08x}" for i in range(1, TAGS + 1)]
+        stop, wrong, good, times = threading.Event(), [], [], []
+        talkers = [threading.Thread(target=self.talk, args=(set(uids), stop, wrong, good))
+            for _ in range(2)]
+        for thread in talkers:
+            thread.start()
+        try:
+            for uid in uids:
+                ctl(self.vreader, f"insert 0 tag-classic uid={uid}")
+                state, _ = self.client.wait_state(self.context, self.reader,
+                    winscard.STATE_PRESENT)
+                stop.wait(rng.uniform(0.05, self.LONGEST_S))
+                began = time.monotonic()
+                ctl(self.vreader, "remove 0")
+                self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
+                times.append(time.monotonic() - began)
+        finally:
+            stop.set()
+            for thread in talkers:
+                thread.join(harness.CALL_S)
+        self.assertEqual(wrong, [])
+        self.assertGreater(len(good), TAGS)
+        self.assertLess(statistics.median(times), 0.02)
+        # The slot is as good as new.
+        self.insert("tag-a")
+        self.expect(self.connect(ATR_A), "80EC0000020708" + "00", "07089000")
+
+
+class Programs(Stack):
+    @needs_program("pcsc_scan")
+    def test_scan_knows_the_atr(self):
+        self.insert("tag-classic")
+        self.connect(ATR_CLASSIC)
+        scan = harness.Program(self, "pcsc_scan", ["stdbuf", "-oL", "pcsc_scan"],
+            env=harness.client_env(self.daemon, "ours"))
+        scan.wait_line("ATR: 3B 8F 80 01 80 4F 0C A0 00 00 03 06 03 00 01")
+        scan.wait_line("PC/SC|RID|Mifare|MIFARE|ISO 14443")
+        scan.stop()
+
+    @needs_program("scriptor")
+    def test_scriptor_reads_a_tag(self):
+        self.insert("tag-ultralight")
+        handle = self.connect(ATR_ULTRALIGHT)
+        self.expect(handle, "FFD6000404" + b"wire".hex(), "9000")
+        self.client.disconnect(handle)
+        script = self.tmp / "script"
+        script.write_text("FF CA 00 00 00\nFF B0 00 04 04\n")
+        printed = harness.run_tool(self.daemon, "ours", "scriptor", "-r", self.reader, script)
+        self.assertRegex(printed.upper(), r"04 43 57 0D 01 02 80 90 00")
+        self.assertRegex(printed.upper(), r"77 69 72 65 90 00")
+
+
+class Escapes(harness.CardwireTest):
+    """The driver called directly, so that who asks can be chosen."""
+
+    def slot(self, *lines, profile="extended"):
+        os.environ |= quirks(self, *lines)
+        self.addCleanup(os.environ.pop, "CARDWIRE_QUIRKS", None)
+        self.vreader = harness.VReader(self, profile=profile)
+        for command, answer in (("02", "56312e30"), ("1f01", "00"), ("1f02", "-")):
+            self.vreader.ctl("escape", "0", command, answer)
+        slot = ifdh.Slot(ifdh.Handler(harness.CCID_LIBRARY), 0, self.vreader.device())
+        self.assertEqual(slot.opened, ifdh.SUCCESS)
+        self.addCleanup(slot.close)
+        return slot
+
+    def test_closed_unless_opened(self):
+        slot = self.slot()
+        self.assertEqual(slot.control(ESCAPE, b"\x02")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertEqual(slot.set(TAG_CLIENT, b"\x01"), ifdh.SUCCESS)
+        self.assertEqual(slot.control(ESCAPE, b"\x02")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertNotIn(ESCAPE.to_bytes(4, "big"), slot.control(0x42000D48)[1])
+
+    def test_by_opcode(self):
+        slot = self.slot("escape-allow=02, 1F 02")
+        self.assertEqual(slot.control(ESCAPE, b"\x02"), (ifdh.SUCCESS, b"V1.0"))
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x02"), (ifdh.SUCCESS, b""))
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertEqual(slot.control(ESCAPE, b"\x1f")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertEqual(slot.control(ESCAPE, b"")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertIn(ESCAPE.to_bytes(4, "big"), slot.control(0x42000D48)[1])
+
+    def test_by_client(self):
+        slot = self.slot("escape-allow=02", "escape-allow-root=all")
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01")[0], ifdh.COMMUNICATION_ERROR)
+        self.assertEqual(slot.set(TAG_CLIENT, b"\x01"), ifdh.SUCCESS)
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01"), (ifdh.SUCCESS, b"\0"))
+        self.assertEqual(slot.set(TAG_CLIENT, b"\x00"), ifdh.SUCCESS)
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01")[0], ifdh.COMMUNICATION_ERROR)
+
+    def test_where_it_is(self):
+        slot = self.slot()
+        self.assertEqual(slot.control(USB_PATH), (ifdh.SUCCESS, b"1-1:1.0\0"))
+
+    def test_node_address(self):
+        slot = self.slot(profile="tpdu")
+        self.assertEqual(slot.control(NAD, b"\x3f\0\0"), (ifdh.SUCCESS, b"\x3f\0\x02\0\0"))
+        self.assertEqual(slot.control(NAD, b"\x3e\0\x01\x12"), (ifdh.SUCCESS, b"\x3e\0\x01\0"))
+        self.assertEqual(slot.control(NAD, b"\x3e\0\x01\x92"), (ifdh.SUCCESS, b"\x3e\0\x01\x01"))
+        self.assertEqual(slot.control(NAD, b"\x3e\0\x01\x11"), (ifdh.SUCCESS, b"\x3e\0\x01\x01"))
+        self.assertEqual(slot.control(NAD, b"\x3f\0\0"), (ifdh.SUCCESS, b"\x3f\0\x02\0\x12"))
+        self.assertNotEqual(slot.control(NAD, b"\x3f\0")[0], ifdh.SUCCESS)
+        self.assertEqual(slot.presence(), ifdh.ICC_PRESENT)
+        self.assertEqual(slot.power()[0], ifdh.SUCCESS)
+        self.assertEqual(slot.set_protocol(1), ifdh.SUCCESS)
+        self.assertEqual(slot.transmit(bytes.fromhex("80EC000002070800")),
+            (ifdh.SUCCESS, bytes.fromhex("07089000")))
+
+
+class EscapesThroughTheDaemon(Stack):
+    profile = "contactless"
+    quirk_lines = ("escape-allow=02", "escape-allow-root=03")
+
+    def test_daemon_says_who_asks(self):
+        for command in ("02", "03", "04"):
+            self.vreader.ctl("escape", "0", command, "90" + command)
+        direct = self.client.connect(self.context, self.reader, winscard.SHARE_DIRECT, 0)["handle"]
+        self.assertEqual(self.client.control(direct, ESCAPE, "02"), "9002")
+        if os.geteuid() == 0:
+            self.assertEqual(self.client.control(direct, ESCAPE, "03"), "9003")
+        else:
+            self.assertNotEqual(self.client.rv("control", direct, ESCAPE, "03"),
+                "SCARD_S_SUCCESS")
+        self.assertNotEqual(self.client.rv("control", direct, ESCAPE, "04FF"), "SCARD_S_SUCCESS")
+        # The refusal says what opens it, and does not repeat what may be a secret.
+        line = self.daemon.program.wait_line("Escape 04.*refused.*escape-allow=04").string
+        self.assertNotIn("04FF", line)
