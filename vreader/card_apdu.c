@@ -105,6 +105,14 @@ static void deliver(
 		a->kept_at = a->kept_len = 0;
 }
 
+/* How much data goes out at once. Without Le it is none, or what a Le of 0 would have brought. */
+static size_t wanted(const struct apdu_command *cmd, const struct apdu_answer *ans)
+{
+	if (cmd->ne || !ans->unasked)
+		return cmd->ne;
+	return cmd->extended ? 65536 : 256;
+}
+
 /* one_way: the exchange carried data to the card, so that T=0 cannot carry any back in it. */
 static void run(struct card_apdu *a, enum apdu_transport transport, const struct apdu_command *cmd,
 	bool one_way, struct card_response *rsp)
@@ -123,9 +131,9 @@ static void run(struct card_apdu *a, enum apdu_transport transport, const struct
 		answer_sw(rsp, sw_more(ans.len));
 		return;
 	}
-	if (cmd->ne == 0)
+	if (cmd->ne == 0 && !ans.unasked)
 		a->kept_len = 0;
-	deliver(a, transport, cmd->ne, rsp);
+	deliver(a, transport, wanted(cmd, &ans), rsp);
 }
 
 static bool chain_continues(const struct card_apdu *a, const uint8_t header[4])

@@ -61,6 +61,7 @@ struct apdu_answer {
 	uint16_t sw;
 	uint32_t delay_ms; /* time the card works on it, and asks the reader to wait */
 	bool mute;         /* the card says nothing at all */
+	bool unasked;      /* the data go out also when the command wanted none */
 };
 
 struct card_app;

@@ -86,6 +86,8 @@ static void card_process(
 {
 	struct applet_card *card = (struct applet_card *)app;
 
+	/* Real cards are as generous, and there are programs that leave out Le. */
+	ans->unasked = true;
 	if (is_select(cmd->cla, cmd->ins) && cmd->p1 == SELECT_BY_NAME)
 		select_applet(card, cmd, ans);
 	else
