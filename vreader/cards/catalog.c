@@ -8,6 +8,7 @@
 #include "vreader/cards/openpgp.h"
 #include "vreader/cards/pin_oracle.h"
 #include "vreader/cards/piv.h"
+#include "vreader/cards/pkcs15.h"
 
 typedef struct applet *(*applet_new)(struct state *state);
 
@@ -20,6 +21,7 @@ static const struct {
 	{ "openpgp", NULL, { openpgp_new } },
 	{ "pin-oracle", pin_oracle_new, { NULL } },
 	{ "piv", NULL, { piv_new } },
+	{ "pkcs15", NULL, { pkcs15_new, pkcs15_isoapplet_new } },
 	{ "piv+openpgp", NULL, { piv_new, openpgp_new } },
 };
 
