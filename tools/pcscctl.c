@@ -10,11 +10,16 @@
 static const struct verb {
 	const char *name;
 	int (*run)(const struct pcscctl *options);
+	int most; /* arguments */
 	const char *help;
 } verbs[] = {
-	{ "list", pcscctl_list, "readers, their cards, drivers and devices" },
-	{ "doctor", pcscctl_doctor, "what keeps readers from working, and what to do about it" },
-	{ "who", pcscctl_who, "which programs use which reader, and who waits for whom" },
+	{ "list", pcscctl_list, 0, "readers, their cards, drivers and devices" },
+	{ "doctor", pcscctl_doctor, 0, "what keeps readers from working, and what to do about it" },
+	{ "who", pcscctl_who, 0, "which programs use which reader, and who waits for whom" },
+	{ "report", pcscctl_report, 1,
+		"[READER] --output FILE: what a bug report needs, without secrets" },
+	{ "trace", pcscctl_trace, 1,
+		"READER [--output FILE] [--apdu]: what passes to and from a reader" },
 };
 #define VERBS (sizeof(verbs) / sizeof(verbs[0]))
 
@@ -22,12 +27,17 @@ enum {
 	OPT_SOCKET = 1,
 	OPT_JSON,
 	OPT_ROOT,
+	OPT_APDU,
+	OPT_WITH_SERIAL,
 	OPT_HELP,
 };
 
 static const struct option long_options[] = {
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "output", required_argument, NULL, 'o' },
+	{ "apdu", no_argument, NULL, OPT_APDU },
+	{ "with-serial", no_argument, NULL, OPT_WITH_SERIAL },
 	{ "root", required_argument, NULL, OPT_ROOT },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -42,6 +52,9 @@ static void print_help(FILE *out)
 		     "  --socket PATH  the daemon's socket, instead of $PCSCLITE_CSOCK_NAME or\n"
 		     "                 " PCSCCTL_SOCKET "\n"
 		     "  --json         for programs\n"
+		     "  -o, --output FILE  report: a tar archive; trace: for Wireshark\n"
+		     "  --apdu         trace: print APDUs\n"
+		     "  --with-serial  report: don't mask serial numbers\n"
 		     "  --root FOLDER  doctor: look at the system below this folder\n");
 }
 
@@ -62,13 +75,22 @@ int main(int argc, char *argv[])
 	const struct verb *verb = NULL;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "o:", long_options, NULL)) != -1) {
 		switch (option) {
 		case OPT_SOCKET:
 			options.socket = optarg;
 			break;
 		case OPT_JSON:
 			options.json = true;
+			break;
+		case 'o':
+			options.output = optarg;
+			break;
+		case OPT_APDU:
+			options.apdu = true;
+			break;
+		case OPT_WITH_SERIAL:
+			options.with_serial = true;
 			break;
 		case OPT_ROOT:
 			options.root = optarg;
@@ -80,11 +102,12 @@ int main(int argc, char *argv[])
 			return EXIT_FAILURE;
 		}
 	}
-	if (optind + 1 == argc)
+	if (optind < argc)
 		verb = find_verb(argv[optind]);
-	if (!verb) {
+	if (!verb || argc - optind - 1 > verb->most) {
 		print_help(stderr);
 		return EXIT_FAILURE;
 	}
+	options.arguments = argv + optind + 1;
 	return verb->run(&options);
 }

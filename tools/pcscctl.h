@@ -10,6 +10,10 @@
 struct pcscctl {
 	const char *socket; /* the daemon's, for clients */
 	bool json;          /* rather than text */
+	const char *output; /* for report and trace; NULL: none */
+	bool apdu;          /* trace: print APDUs */
+	bool with_serial;   /* report: serial numbers are not masked */
+	char **arguments;   /* words behind the subcommand, ended by NULL */
 	const char *root;   /* for doctor: the folder that has sys, dev, …; "": / */
 };
 
@@ -17,5 +21,7 @@ struct pcscctl {
 int pcscctl_list(const struct pcscctl *options);
 int pcscctl_doctor(const struct pcscctl *options);
 int pcscctl_who(const struct pcscctl *options);
+int pcscctl_report(const struct pcscctl *options);
+int pcscctl_trace(const struct pcscctl *options);
 
 #endif

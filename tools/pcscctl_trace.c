@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* pcscctl trace: what passes between the driver and a reader, live, for Wireshark or as text. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "recording/pcapng.h"
+#include "tools/pcscctl.h"
+#include "tools/recordings.h"
+#include "tools/report.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+struct trace {
+	FILE *file; /* NULL: none is written */
+	const char *path;
+	struct pcapng *pcapng;
+	bool apdu;
+	bool begun;
+	bool failed;
+	uint64_t dropped;
+};
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number)
+{
+	(void)number;
+	stop = 1;
+}
+
+/* The read that waits for the next entry shall end. */
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (int64_t)ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+/* Bus and address from ".../BBB/DDD" or "…:B:D:I"; others get 1 and 1. */
+static void find_place(const char *device, unsigned *bus, unsigned *address)
+{
+	const char *node = strstr(device, "/dev/bus/usb/");
+	const char *libusb = strstr(device, ":libusb-1.0:");
+
+	*bus = *address = 1;
+	if (node)
+		sscanf(node, "/dev/bus/usb/%u/%u", bus, address);
+	else if (libusb)
+		sscanf(libusb, ":libusb-1.0:%u:%u", bus, address);
+}
+
+static void print_apdu(const struct recording_entry *entry)
+{
+	bool out = entry->kind == RECORDING_CALL;
+
+	if (entry->kind != RECORDING_CALL && entry->kind != RECORDING_RETURN)
+		return;
+	if (entry->call != RECORDING_TRANSMIT && entry->call != RECORDING_POWER &&
+		entry->call != RECORDING_CONTROL_CALL)
+		return;
+	printf("%6lld.%06lld slot %u %s %s", (long long)(entry->at / NS_PER_S),
+		(long long)(entry->at % NS_PER_S / 1000), (unsigned)entry->slot,
+		recording_strcall(entry->call), out ? "->" : "<-");
+	if (!out && entry->value)
+		printf(" failed (%llu)", (unsigned long long)entry->value);
+	for (size_t i = 0; i < entry->len; i++) {
+		if (recording_masked(entry, i))
+			printf(" **");
+		else
+			printf(" %02X", entry->data[i]);
+	}
+	printf("\n");
+}
+
+static bool take(void *ctx, const struct recording_entry *entry)
+{
+	struct trace *trace = ctx;
+
+	if (!trace->begun)
+		fprintf(stderr, "pcscctl: tracing\n");
+	trace->begun = true;
+	if (entry->kind == RECORDING_DROPPED)
+		trace->dropped += entry->value;
+	if (trace->apdu) {
+		print_apdu(entry);
+		fflush(stdout);
+	}
+	/* Whoever reads the file meanwhile gets whole packets. */
+	if (trace->file && (!pcapng_write(trace->pcapng, entry) || fflush(trace->file) != 0)) {
+		fprintf(stderr, "pcscctl: %s: %s\n", trace->path, strerror(errno));
+		trace->failed = true;
+	}
+	return !trace->failed && !stop;
+}
+
+static bool open_file(struct trace *trace, const char *device)
+{
+	unsigned bus, address;
+
+	if (!trace->path)
+		return true;
+	find_place(device, &bus, &address);
+	trace->file = strcmp(trace->path, "-") == 0 ? stdout : fopen(trace->path, "we");
+	if (trace->file)
+		trace->pcapng = pcapng_new(trace->file, (uint16_t)bus, (uint8_t)address,
+			now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
+	if (trace->pcapng)
+		return true;
+	fprintf(stderr, "pcscctl: %s: %s\n", trace->path, strerror(errno));
+	return false;
+}
+
+static int run(struct trace *trace, const struct pcscctl *options, const char *device)
+{
+	FILE *answer = recordings_ask(options->socket, "live", device);
+
+	if (!answer)
+		return EXIT_FAILURE;
+	catch_signals();
+	if (!open_file(trace, device))
+		trace->failed = true;
+	else if (recordings_read(answer, take, trace) == 0 && !stop)
+		fprintf(stderr, "pcscctl: the driver of this reader records nothing\n");
+	fclose(answer);
+	if (!pcapng_end(trace->pcapng))
+		trace->failed = true;
+	if (trace->file && trace->file != stdout && fclose(trace->file) != 0)
+		trace->failed = true;
+	if (trace->dropped)
+		fprintf(stderr, "pcscctl: %llu entries were missed\n",
+			(unsigned long long)trace->dropped);
+	return trace->failed || !trace->begun ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int pcscctl_trace(const struct pcscctl *options)
+{
+	struct trace trace = { .path = options->output, .apdu = options->apdu };
+	json_object *report, *reader;
+	int status = EXIT_FAILURE;
+
+	if (!options->arguments[0] || (!trace.path && !trace.apdu)) {
+		fprintf(stderr, "pcscctl: trace wants a reader, and --output FILE or --apdu\n");
+		return EXIT_FAILURE;
+	}
+	report = report_fetch(options->socket);
+	if (!report)
+		return EXIT_FAILURE;
+	reader = recordings_find(json_object_object_get(report, "readers"), options->arguments[0]);
+	if (reader)
+		status = run(&trace, options, report_text(reader, "device"));
+	json_object_put(reader);
+	json_object_put(report);
+	return status;
+}

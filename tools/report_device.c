@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "tools/report_device.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ifd-ccid/quirk.h"
+#include "spec/ccid.h"
+#include "spec/usb.h"
+#include "tools/explain.h"
+#include "tools/recordings.h"
+#include "tools/report.h"
+
+enum {
+	HIDE_MIN = 4, /* characters; a shorter serial number might be anything */
+	VALUE_MAX = 256,
+};
+
+static void keep(struct report_bytes *kept, const struct recording_entry *entry)
+{
+	uint8_t *bytes = malloc(entry->len ? entry->len : 1);
+
+	if (!bytes)
+		return;
+	if (entry->len)
+		memcpy(bytes, entry->data, entry->len);
+	free(kept->bytes);
+	*kept = (struct report_bytes){ bytes, entry->len };
+}
+
+static bool add_name(struct report_devices *devices, const char *name)
+{
+	char **more;
+
+	for (size_t i = 0; i < devices->count; i++)
+		if (strcmp(devices->names[i], name) == 0)
+			return true;
+	more = realloc(devices->names, (devices->count + 1) * sizeof(*more));
+	if (!more)
+		return false;
+	devices->names = more;
+	more[devices->count] = strdup(name);
+	devices->count += more[devices->count] != NULL;
+	return true;
+}
+
+void report_devices_of(struct report_devices *devices, json_object *readers)
+{
+	size_t count = json_object_array_length(readers);
+
+	for (size_t i = 0; i < count; i++) {
+		const char *name = report_text(json_object_array_get_idx(readers, i), "device");
+
+		if (*name)
+			add_name(devices, name);
+	}
+}
+
+void report_devices_gone(struct report_devices *devices, const char *socket)
+{
+	FILE *answer = recordings_ask(socket, "list", NULL);
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+
+	while (answer && (len = getline(&line, &size, answer)) > 0) {
+		line[len - 1] = '\0';
+		if (strncmp(line, "gone ", strlen("gone ")) == 0)
+			add_name(devices, line + strlen("gone "));
+	}
+	free(line);
+	if (answer)
+		fclose(answer);
+}
+
+void report_devices_free(struct report_devices *devices)
+{
+	for (size_t i = 0; i < devices->count; i++)
+		free(devices->names[i]);
+	free(devices->names);
+}
+
+static uint16_t setup_value(const struct recording_entry *entry)
+{
+	return (uint16_t)(entry->setup[USB_SETUP_wValue] | entry->setup[USB_SETUP_wValue + 1] << 8);
+}
+
+static bool is_request(const struct recording_entry *entry, uint8_t type, uint8_t request)
+{
+	return entry->kind == RECORDING_CONTROL && entry->status == RECORDING_OK &&
+	       entry->setup[USB_SETUP_bmRequestType] == type &&
+	       entry->setup[USB_SETUP_bRequest] == request;
+}
+
+/* Is it the string descriptor of the serial number? */
+static bool is_serial(const struct report_device *device, const struct recording_entry *entry)
+{
+	uint16_t value = setup_value(entry);
+
+	return is_request(entry, USB_DIR_IN, USB_REQ_GET_DESCRIPTOR) &&
+	       value >> 8 == USB_DT_STRING && (value & 0xFF) != 0 &&
+	       device->device.len == USB_DEVICE_SIZE &&
+	       (value & 0xFF) == device->device.bytes[USB_DEVICE_iSerialNumber];
+}
+
+static void keep_serial(struct report_device *device, const struct recording_entry *entry)
+{
+	char *text = calloc(1, entry->len + 1);
+	size_t used = 0;
+
+	for (size_t i = 2; text && i + 1 < entry->len; i += 2)
+		text[used++] = entry->data[i] >= ' ' && entry->data[i] < 0x7F && !entry->data[i + 1]
+				       ? (char)entry->data[i]
+				       : '.';
+	free(device->serial);
+	device->serial = text;
+}
+
+static void look_at(struct report_device *device, const struct recording_entry *entry)
+{
+	const uint8_t class_in = USB_DIR_IN | USB_TYPE_CLASS | USB_RECIP_INTERFACE;
+
+	if (is_serial(device, entry))
+		keep_serial(device, entry);
+	else if (is_request(entry, USB_DIR_IN, USB_REQ_GET_DESCRIPTOR) &&
+		 setup_value(entry) == USB_DT_DEVICE << 8)
+		keep(&device->device, entry);
+	else if (is_request(entry, USB_DIR_IN, USB_REQ_GET_DESCRIPTOR) &&
+		 setup_value(entry) == USB_DT_CONFIGURATION << 8)
+		keep(&device->configuration, entry);
+	else if (is_request(entry, class_in, CCID_REQ_GET_DATA_RATES))
+		keep(&device->rates, entry);
+	else if (is_request(entry, class_in, CCID_REQ_GET_CLOCK_FREQUENCIES))
+		keep(&device->clocks, entry);
+	else if (entry->kind == RECORDING_RETURN && entry->call == RECORDING_POWER && entry->len)
+		keep(&device->atr, entry);
+}
+
+/* An entry, as a line of the recording's text. */
+struct scan {
+	struct report_device *device;
+	FILE *text;
+	char *line;
+};
+
+static bool take(void *ctx, const struct recording_entry *entry)
+{
+	struct scan *scan = ctx;
+
+	look_at(scan->device, entry);
+	recording_print(entry, scan->line);
+	fputs(scan->line, scan->text);
+	return true;
+}
+
+static char *driver_of(json_object *readers, const char *device)
+{
+	size_t count = json_object_array_length(readers);
+
+	for (size_t i = 0; i < count; i++) {
+		json_object *reader = json_object_array_get_idx(readers, i);
+
+		if (strcmp(report_text(reader, "device"), device) == 0)
+			return strdup(report_text(reader, "driver"));
+	}
+	return NULL;
+}
+
+bool report_device_read(
+	struct report_device *device, const char *socket, const char *name, json_object *readers)
+{
+	struct scan scan = { .device = device };
+	FILE *answer = recordings_ask(socket, "all", name);
+
+	memset(device, 0, sizeof(*device));
+	if (!answer)
+		return false;
+	device->name = strdup(name);
+	device->driver = driver_of(readers, name);
+	scan.line = malloc(recording_line_max(RECORDING_DATA_MAX));
+	scan.text = open_memstream(&device->recording, &device->recording_len);
+	if (device->name && scan.line && scan.text) {
+		fprintf(scan.text, RECORDING_MAGIC "\n# %s\n", name);
+		recordings_read(answer, take, &scan);
+	}
+	if (scan.text)
+		fclose(scan.text);
+	free(scan.line);
+	fclose(answer);
+	return device->name && device->recording;
+}
+
+void report_device_free(struct report_device *device)
+{
+	free(device->name);
+	free(device->driver);
+	free(device->recording);
+	free(device->device.bytes);
+	free(device->configuration.bytes);
+	free(device->clocks.bytes);
+	free(device->rates.bytes);
+	free(device->atr.bytes);
+	free(device->serial);
+}
+
+void report_device_hide(struct report_device *device)
+{
+	device->hide = device->serial;
+}
+
+void report_mask(char *text, const char *hidden)
+{
+	size_t len = hidden ? strlen(hidden) : 0;
+
+	if (len < HIDE_MIN)
+		return;
+	while ((text = strstr(text, hidden))) {
+		memset(text, '*', len);
+		text += len;
+	}
+}
+
+/* The line of the serial number's descriptor is masked, and no other: hexadecimal digits may look
+ * like anything. */
+void report_put_recording(FILE *out, const struct report_device *device, const char *root)
+{
+	uint8_t *data = malloc(RECORDING_DATA_MAX);
+	char *line = malloc(recording_line_max(RECORDING_DATA_MAX));
+	const char *at = device->recording;
+	struct recording_entry entry;
+	const char *why;
+
+	(void)root;
+	while (data && line && *at) {
+		size_t len = strcspn(at, "\n") + 1;
+
+		if (device->hide &&
+			recording_parse(at, &entry, data, RECORDING_DATA_MAX, &why) ==
+				RECORDING_ENTRY &&
+			is_serial(device, &entry) && entry.len > 2) {
+			memset(data + 2, 0, entry.len - 2);
+			entry.masks[0] = (struct recording_mask){ 2, entry.len };
+			recording_print(&entry, line);
+			fputs(line, out);
+		} else {
+			fwrite(at, 1, len, out);
+		}
+		at += len;
+	}
+	free(line);
+	free(data);
+}
+
+void report_put_device(FILE *out, const struct report_device *device, const char *root)
+{
+	(void)root;
+	fwrite(device->device.bytes, 1, device->device.len, out);
+}
+
+void report_put_configuration(FILE *out, const struct report_device *device, const char *root)
+{
+	(void)root;
+	fwrite(device->configuration.bytes, 1, device->configuration.len, out);
+}
+
+void report_put_descriptors(FILE *out, const struct report_device *device, const char *root)
+{
+	(void)root;
+	explain_descriptors(out, device->device.bytes, device->device.len);
+	explain_descriptors(out, device->configuration.bytes, device->configuration.len);
+}
+
+void report_put_rates(FILE *out, const struct report_device *device, const char *root)
+{
+	(void)root;
+	if (device->clocks.len == 0 && device->rates.len == 0)
+		fprintf(out, "the reader was asked for no list of clocks and data rates\n");
+	explain_numbers(out, "kHz", device->clocks.bytes, device->clocks.len);
+	explain_numbers(out, "bit/s", device->rates.bytes, device->rates.len);
+}
+
+void report_put_atr(FILE *out, const struct report_device *device, const char *root)
+{
+	(void)root;
+	if (device->atr.len)
+		explain_atr(out, device->atr.bytes, device->atr.len);
+	else
+		fprintf(out, "no card has been powered\n");
+}
+
+static void say(void *owner, const char *line)
+{
+	fprintf(owner, "%s\n", line);
+}
+
+/* Beside the driver, in its bundle. */
+static char *quirks_folder(const char *driver)
+{
+	const char *end = driver ? strrchr(driver, '/') : NULL;
+	char *folder = NULL;
+
+	if (end && asprintf(&folder, "%.*s/../Resources/quirks", (int)(end - driver), driver) < 0)
+		folder = NULL;
+	return folder;
+}
+
+static uint16_t number_at(const struct report_bytes *from, size_t at)
+{
+	return (uint16_t)(from->bytes[at] | from->bytes[at + 1] << 8);
+}
+
+/* The class descriptor of the first reader in the configuration. */
+static const uint8_t *class_descriptor(const struct report_bytes *configuration)
+{
+	size_t at = 0;
+
+	while (at + CCID_DESC_SIZE <= configuration->len) {
+		const uint8_t *bytes = configuration->bytes + at;
+
+		if (bytes[0] == CCID_DESC_SIZE && bytes[1] == CCID_DESC_TYPE)
+			return bytes;
+		at += bytes[0] ? bytes[0] : configuration->len;
+	}
+	return NULL;
+}
+
+/* The device's own strings and its firmware's name are not asked for here. */
+static struct quirk_facts facts_of(const struct report_device *device)
+{
+	return (struct quirk_facts){
+		.vid = number_at(&device->device, USB_DEVICE_idVendor),
+		.pid = number_at(&device->device, USB_DEVICE_idProduct),
+		.bcdDevice = number_at(&device->device, USB_DEVICE_bcdDevice),
+		.interface = -1,
+		.interface_class = -1,
+		.ccid = class_descriptor(&device->configuration),
+	};
+}
+
+static void put_quirk(
+	FILE *out, const struct quirk_set *set, const struct quirk_origin *origin, enum quirk_id id)
+{
+	fprintf(out, "%s = ", quirk_properties[id].name);
+	quirk_print_value(out, set, id);
+	fprintf(out, "  # %s:%u [%s]\n", origin->file, origin->line, origin->section);
+}
+
+void report_put_quirks(FILE *out, const struct report_device *device, const char *root)
+{
+	struct quirk_table *table = quirk_table_new();
+	struct quirk_set *set = calloc(1, sizeof(*set));
+	struct quirk_origin *origins = calloc(QUIRK_COUNT, sizeof(*origins));
+	struct quirk_facts facts;
+	char *installed = quirks_folder(device->driver);
+
+	(void)root;
+	if (table && set && origins && device->device.len == USB_DEVICE_SIZE) {
+		quirk_table_load_all(table, installed, say, out);
+		facts = facts_of(device);
+		quirk_match(table, &facts, set, origins);
+		fprintf(out, "# by descriptors; for sections that ask for strings or firmware see "
+			     "the log\n");
+		for (int i = 0; i < QUIRK_COUNT; i++)
+			if (set->has[i])
+				put_quirk(out, set, &origins[i], (enum quirk_id)i);
+	}
+	free(installed);
+	free(origins);
+	free(set);
+	quirk_table_free(table);
+}
+
+/* A file of a device in sysfs, without its newline; "" if it isn't there. */
+static void read_value(
+	const char *root, const char *device, const char *name, char value[VALUE_MAX])
+{
+	char path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/sys/bus/usb/devices/%s/%s", root, device, name);
+	file = fopen(path, "re");
+	if (!file || !fgets(value, VALUE_MAX, file))
+		value[0] = '\0';
+	value[strcspn(value, "\n")] = '\0';
+	if (file)
+		fclose(file);
+}
+
+static bool is_at(const char *root, const char *device, unsigned bus, unsigned address)
+{
+	char value[VALUE_MAX];
+
+	read_value(root, device, "busnum", value);
+	if (strtoul(value, NULL, 10) != bus)
+		return false;
+	read_value(root, device, "devnum", value);
+	return strtoul(value, NULL, 10) == address;
+}
+
+static void put_values(FILE *out, const char *root, const char *device)
+{
+	static const char *const names[] = { "manufacturer", "product", "serial", "idVendor",
+		"idProduct", "bcdDevice", "version", "speed", "bMaxPower", "bConfigurationValue",
+		"power/control", "power/runtime_status", "power/autosuspend_delay_ms", "removable",
+		"authorized" };
+	char value[VALUE_MAX];
+
+	fprintf(out, "%s\n", device);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		read_value(root, device, names[i], value);
+		if (*value)
+			fprintf(out, "  %s: %s\n", names[i], value);
+	}
+}
+
+/* "1-3.2" hangs on "1-3", that on "usb1". False: it is a root hub. */
+static bool parent_of(char *device)
+{
+	char *end = strrchr(device, '.');
+	unsigned bus;
+
+	if (end) {
+		*end = '\0';
+		return true;
+	}
+	if (sscanf(device, "%u-", &bus) != 1)
+		return false;
+	sprintf(device, "usb%u", bus % 10000);
+	return true;
+}
+
+void report_put_bus(FILE *out, const struct report_device *device, const char *root)
+{
+	const char *node = strstr(device->name, "/dev/bus/usb/");
+	unsigned bus = 0, address = 0;
+	struct dirent *entry;
+	char path[512];
+	char at[VALUE_MAX] = "";
+	DIR *folder;
+
+	fprintf(out, "device: %s\n", device->name);
+	if (!node || sscanf(node, "/dev/bus/usb/%u/%u", &bus, &address) != 2)
+		return;
+	snprintf(path, sizeof(path), "%s/sys/bus/usb/devices", root);
+	folder = opendir(path);
+	while (folder && (entry = readdir(folder)))
+		if (strlen(entry->d_name) < 64 && !strchr(entry->d_name, ':') &&
+			is_at(root, entry->d_name, bus, address))
+			snprintf(at, sizeof(at), "%s", entry->d_name);
+	if (folder)
+		closedir(folder);
+	if (!*at) {
+		fprintf(out, "it is not on the bus any more\n");
+		return;
+	}
+	do
+		put_values(out, root, at);
+	while (parent_of(at));
+}

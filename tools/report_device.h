@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a report says of one device: its recording, and what is in it - descriptors, data rates, the
+ * last ATR - and where it is on the bus. One thread.
+ */
+#ifndef CARDWIRE_TOOLS_REPORT_DEVICE_H
+#define CARDWIRE_TOOLS_REPORT_DEVICE_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* A copy of bytes; the owner's. */
+struct report_bytes {
+	uint8_t *bytes;
+	size_t len;
+};
+
+struct report_device {
+	char *name;      /* device string */
+	char *driver;    /* path of its library; NULL: not known */
+	char *recording; /* as text */
+	size_t recording_len;
+	struct report_bytes device;        /* descriptor */
+	struct report_bytes configuration; /* with all that follows it */
+	struct report_bytes clocks;
+	struct report_bytes rates;
+	struct report_bytes atr; /* the last */
+	char *serial;            /* serial number, NULL if it has none or it was not read */
+	const char *hide;        /* what is to be masked: the serial number, or NULL */
+};
+
+struct report_devices {
+	char **names; /* device strings, each once */
+	size_t count;
+};
+
+/* Adds those of the readers; those that the daemon has recordings of and that are gone. */
+void report_devices_of(struct report_devices *devices, json_object *readers);
+void report_devices_gone(struct report_devices *devices, const char *socket);
+void report_devices_free(struct report_devices *devices);
+
+/*
+ * Asks the daemon for the recording; READERS say whose driver it is. False, after a complaint: it
+ * can't be asked.
+ */
+bool report_device_read(
+	struct report_device *device, const char *socket, const char *name, json_object *readers);
+void report_device_free(struct report_device *device);
+
+/* From here on the serial number is not shown. */
+void report_device_hide(struct report_device *device);
+
+/* The pages. ROOT is the folder that has sys; nothing is written where nothing is known. */
+void report_put_recording(FILE *out, const struct report_device *device, const char *root);
+void report_put_device(FILE *out, const struct report_device *device, const char *root);
+void report_put_configuration(FILE *out, const struct report_device *device, const char *root);
+void report_put_descriptors(FILE *out, const struct report_device *device, const char *root);
+void report_put_rates(FILE *out, const struct report_device *device, const char *root);
+void report_put_atr(FILE *out, const struct report_device *device, const char *root);
+void report_put_quirks(FILE *out, const struct report_device *device, const char *root);
+void report_put_bus(FILE *out, const struct report_device *device, const char *root);
+
+/* Overwrites HIDDEN in a text by asterisks; NULL and what is too short to be found for sure: not. */
+void report_mask(char *text, const char *hidden);
+
+#endif
