@@ -29,9 +29,9 @@ static size_t data_len(const struct pin_command *c)
 	return c->bytes[HEADER];
 }
 
-static bool set_data_len(struct pin_command *c, size_t nc)
+static bool set_data_len(struct pin_command *c, size_t start, size_t nc)
 {
-	if (data_start(c) == HEADER + LC_EXTENDED) {
+	if (start == HEADER + LC_EXTENDED) {
 		c->bytes[HEADER + 1] = (uint8_t)(nc >> 8);
 		c->bytes[HEADER + 2] = (uint8_t)nc;
 		return nc <= 0xFFFF;
@@ -94,7 +94,7 @@ static bool make_room(struct pin_command *c, size_t at, size_t bytes)
 	memmove(c->bytes + start + at + bytes, c->bytes + start + at, c->len - start - at);
 	memset(c->bytes + start + at, FILLER << 4 | FILLER, bytes);
 	c->len += bytes;
-	return set_data_len(c, nc + bytes);
+	return set_data_len(c, start, nc + bytes);
 }
 
 /* Where the first digit goes. False: there is no room. */
