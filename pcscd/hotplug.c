@@ -17,6 +17,8 @@
 #include "pcscd/log.h"
 
 #define USB_NODES      "/dev/bus/usb"
+#define USB_DEVICES    "/sys/bus/usb/devices"
+#define CLASS_HUB      0x09 /* bInterfaceClass */
 #define UDEV_RUNS      "/run/udev/control"
 #define TICK_NS        (5 * CLOCK_S) /* between looks at the bus where no udev runs */
 #define MONITOR_BUFFER (4 * 1024 * 1024)
@@ -160,6 +162,22 @@ int hotplug_fd(const struct hotplug *hotplug)
 	return hotplug->epoll;
 }
 
+/*
+ * Interfaces that come, go or change; devices whose nodes get other permissions. Not that a driver
+ * is bound: that happens each time we open a reader.
+ */
+static bool is_hint(struct udev_device *device)
+{
+	const char *action = udev_device_get_action(device);
+	const char *type = udev_device_get_devtype(device);
+
+	if (!action || !type)
+		return true;
+	if (strcmp(action, "bind") == 0 || strcmp(action, "unbind") == 0)
+		return false;
+	return strcmp(type, "usb_interface") == 0 || strcmp(action, "change") == 0;
+}
+
 static bool take_monitor(struct hotplug *hotplug)
 {
 	struct udev_device *device;
@@ -172,7 +190,7 @@ static bool take_monitor(struct hotplug *hotplug)
 		device = udev_monitor_receive_device(hotplug->monitor);
 		if (!device)
 			break;
-		any = true;
+		any = any || is_hint(device);
 		udev_device_unref(device);
 	}
 	/* ENOBUFS: events were lost. They were hints anyway. */
@@ -260,33 +278,57 @@ static void choose(struct wanted_list *list, const struct bundles *bundles,
 	hotplug_choose(list, bundles, rules, &interface);
 }
 
+/* Interfaces are "1-3:1.0". */
+static int is_interface(const struct dirent *entry)
+{
+	return strchr(entry->d_name, ':') != NULL;
+}
+
+/* Hubs are many, and need not be looked at any closer. */
+static bool is_hub(const char *place)
+{
+	char path[sizeof(USB_DEVICES) + NAME_MAX + 32];
+	char text[8] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s/bInterfaceClass", USB_DEVICES, place);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	fclose(file);
+	return strtoul(text, NULL, 16) == CLASS_HUB;
+}
+
+static void look_at(struct hotplug *hotplug, struct wanted_list *list,
+	const struct bundles *bundles, const struct name_rules *rules, const char *place)
+{
+	struct udev_device *device =
+		udev_device_new_from_subsystem_sysname(hotplug->udev, "usb", place);
+
+	if (!device)
+		return;
+	/* Before udev has set its permissions a node could not be opened. */
+	if (!hotplug->monitor || udev_device_get_is_initialized(device) > 0)
+		choose(list, bundles, rules, device);
+	udev_device_unref(device);
+}
+
+/* udev's own enumeration looks at everything there is, ten times as long. */
 bool hotplug_list(struct hotplug *hotplug, struct wanted_list *list, const struct bundles *bundles,
 	const struct name_rules *rules)
 {
-	struct udev_enumerate *enumerate = udev_enumerate_new(hotplug->udev);
-	struct udev_list_entry *entry;
+	struct dirent **entries;
+	int count = scandir(USB_DEVICES, &entries, is_interface, alphasort);
 
-	if (!enumerate)
-		return false;
-	udev_enumerate_add_match_subsystem(enumerate, "usb");
-	udev_enumerate_add_match_property(enumerate, "DEVTYPE", "usb_interface");
-	/* Before udev has set its permissions a node could not be opened. */
-	if (hotplug->monitor)
-		udev_enumerate_add_match_is_initialized(enumerate);
-	if (udev_enumerate_scan_devices(enumerate) < 0) {
-		udev_enumerate_unref(enumerate);
-		return false;
+	if (count < 0)
+		return errno == ENOENT;
+	for (int i = 0; i < count; i++) {
+		if (!is_hub(entries[i]->d_name))
+			look_at(hotplug, list, bundles, rules, entries[i]->d_name);
+		free(entries[i]);
 	}
-	udev_list_entry_foreach(entry, udev_enumerate_get_list_entry(enumerate))
-	{
-		struct udev_device *device = udev_device_new_from_syspath(
-			hotplug->udev, udev_list_entry_get_name(entry));
-
-		if (device) {
-			choose(list, bundles, rules, device);
-			udev_device_unref(device);
-		}
-	}
-	udev_enumerate_unref(enumerate);
+	free(entries);
 	return !list->short_of_memory;
 }
