@@ -13,7 +13,7 @@ packages_demo=(pcsc-tools opensc)
 packages_test=(check python3 binutils mount "${packages_demo[@]}")
 packages_test_all=(clang clang-tidy clang-format libclang-rt-14-dev spin)
 packages_package=(debhelper dpkg-dev lintian)
-packages_system=(debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev)
+packages_system=(debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev libnss3-tools)
 
 say() {
 	printf '\n== %s\n' "$*"

@@ -234,11 +234,26 @@ class Watch(Program):
         return tuple(json.loads(line))
 
 
-class Client(Program):
-    """A client (worker.py of the end-to-end tests), as user if one is named, one call at a time."""
+def in_session(user, vt=None):
+    """What runs a program in a session of its own as logind knows them: at that virtual terminal of the
+    machine's seat, or, without one, at no seat, as ssh makes it."""
+    seat = ["-E", "XDG_SEAT=seat0", "-E", f"XDG_VTNR={vt}"] if vt else []
+    return ["systemd-run", "--pipe", "--quiet", "--collect", "--wait", "--uid", user, "-p", "PAMName=login",
+            "-E", "XDG_SESSION_CLASS=user", "-E", "XDG_SESSION_TYPE=tty", *seat, "--"]
 
-    def __init__(self, user=None):
-        prefix = ["runuser", "-u", user, "--"] if user else []
+
+def in_service(user):
+    """What runs a program as a service of the system, in no session."""
+    return ["systemd-run", "--pipe", "--quiet", "--collect", "--wait", "--uid", user, "--"]
+
+
+class Client(Program):
+    """A client (worker.py of the end-to-end tests), as user if one is named, or as what prefix makes it;
+    one call at a time."""
+
+    def __init__(self, user=None, prefix=()):
+        if user:
+            prefix = ["runuser", "-u", user, "--"]
         super().__init__(*prefix, sys.executable, SHARE / "worker.py", "libpcsclite.so.1",
                          stdin=subprocess.PIPE)
         self.number = 0

@@ -5,16 +5,18 @@ import time
 import unittest
 from pathlib import Path
 
-from guestlib import (Client, Host, eventually, install_ours, journal, journal_cursor, qemu_reader,
-                      restart_socket, run, systemctl)
+from guestlib import (Client, Host, eventually, in_service, in_session, install_ours, journal, journal_cursor,
+                      qemu_reader, restart_socket, run, systemctl)
 
 RULE = Path("/etc/polkit-1/rules.d/50-test.rules")
 DENIED = "SCARD_W_SECURITY_VIOLATION"
+PERSON = "person"  # an ordinary user
 PCSC, CARD = "org.debian.pcsc-lite.access_pcsc", "org.debian.pcsc-lite.access_card"
 
 
 def setUpModule():
     install_ours()
+    run("useradd", "--no-create-home", PERSON)
 
 
 class Access(unittest.TestCase):
@@ -88,6 +90,52 @@ class Access(unittest.TestCase):
         before = time.monotonic()
         self.assertEqual(self.establish("nobody"), DENIED)
         self.assertLess(time.monotonic() - before, 10)
+
+    def test_hidden_processes_and_a_static_rule(self):
+        """--allow needs no look at the client."""
+        Path("/etc/default/pcscd").write_text("PCSCD_ARGS=--allow=uid:65534\n")
+        self.addCleanup(Path("/etc/default/pcscd").unlink)
+        run("mount", "-o", "remount,hidepid=invisible", "/proc")
+        self.addCleanup(run, "mount", "-o", "remount,hidepid=off", "/proc")
+        restart_socket()
+        self.assertEqual(self.establish("nobody"), "SCARD_S_SUCCESS")
+        self.assertEqual(self.establish("games"), DENIED)
+
+
+class Sessions(unittest.TestCase):
+    """polkit's defaults: a user at the machine may, others may not."""
+
+    def setUp(self):
+        restart_socket()
+        self.before = Path("/sys/class/tty/tty0/active").read_text().strip()
+
+    def assert_session(self, prefix, code, **properties):
+        """A client in such a session gets that answer."""
+        with Client(prefix=prefix) as client:
+            answer = client.call("establish")[0]
+            shown = run("loginctl", "list-sessions", "--no-legend")
+            found = [line.split()[0] for line in shown.splitlines() if PERSON in line]
+            for name, value in properties.items():
+                self.assertEqual(len(found), 1, shown)
+                self.assertEqual(run("loginctl", "show-session", "-p", name, "--value", found[0]).strip(), value)
+            self.assertEqual(answer, code, f"{shown}\n{journal()[-1000:]}")
+        run("loginctl", "terminate-user", PERSON, check=False)
+        eventually(lambda: PERSON not in run("loginctl", "list-sessions", "--no-legend"), what="session ended")
+
+    def test_at_the_console(self):
+        """A session on the virtual terminal that is shown."""
+        self.assert_session(in_session(PERSON, vt=self.before.removeprefix("tty")), "SCARD_S_SUCCESS",
+                            Seat="seat0", Active="yes")
+
+    def test_in_the_background(self):
+        """A session on another virtual terminal: somebody else's fingers are on the keyboard."""
+        self.assert_session(in_session(PERSON, vt="9"), DENIED, Seat="seat0", Active="no")
+
+    def test_by_ssh(self):
+        self.assert_session(in_session(PERSON), DENIED, Seat="")
+
+    def test_service(self):
+        self.assert_session(in_service(PERSON), DENIED)
 
 
 if __name__ == "__main__":

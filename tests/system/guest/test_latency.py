@@ -12,13 +12,15 @@ from guestlib import (Host, Program, SHARE, Watch, add_card_device, install_debi
 PRESENT = 0x20
 ROUNDS = 7
 POLL_S = 0.2  # the reader's interrupt endpoint is polled each 0.128 s: not before the next time
-# What is measured, and the most that ours may be of Debian's.
+# What is measured, and the most that ours may be of Debian's. News of cards wait for the reader's
+# interrupt in both: they may differ by what two runs of the same differ by, SLACK_S.
 AIMS = {
     "plug: udev's add to listed": 1 / 3,
     "insertion to event": 1,
     "removal to event": 1,
     "unplug: kernel's remove to event": 1 / 4,
 }
+SLACK_S = 0.01
 
 
 class Monitor(Program):
@@ -68,13 +70,13 @@ def one_round(host, monitor, watch, number):
 
 
 def measure(host):
-    """The medians, in seconds, in the order of AIMS."""
+    """The times of each round, in seconds, by what was measured, in the order of AIMS."""
     restart_socket()
     with Monitor() as monitor, Watch() as watch:
         watch.reaches(lambda states: not states, what="no reader at first")
         monitor.until(lambda line: "kernel uevent" in line.lower() or not line, what="monitor started")
         rounds = [one_round(host, monitor, watch, n) for n in range(ROUNDS)]
-    return [statistics.median(column) for column in zip(*rounds)]
+    return list(zip(*rounds))
 
 
 class Latency(unittest.TestCase):
@@ -85,12 +87,15 @@ class Latency(unittest.TestCase):
         debian = measure(host)
         install_ours()
         ours = measure(host)
-        table = [f"{'median of ' + str(ROUNDS) + ', ms':36}{'Debian':>8}{'ours':>8}{'ratio':>7}{'aim':>7}"]
+        table = [f"{'of ' + str(ROUNDS) + ', ms':36}{'Debian':^16}{'ours':^16}{'best':>7}",
+                 f"{'':36}{'best':>8}{'median':>8}{'best':>8}{'median':>8}{'ratio':>7}{'aim':>7}"]
         late = []
         for (what, aim), theirs, our in zip(AIMS.items(), debian, ours):
-            ratio = our / theirs
-            table.append(f"{what:36}{theirs * 1e3:8.1f}{our * 1e3:8.1f}{ratio:7.2f}{aim:7.2f}")
-            if ratio > aim:
+            # The best: whatever else the machine does only adds to it.
+            ratio = min(our) / min(theirs)
+            table.append(f"{what:36}{min(theirs) * 1e3:8.1f}{statistics.median(theirs) * 1e3:8.1f}"
+                         f"{min(our) * 1e3:8.1f}{statistics.median(our) * 1e3:8.1f}{ratio:7.2f}{aim:7.2f}")
+            if min(our) > min(theirs) * aim + (SLACK_S if aim == 1 else 0):
                 late.append(what)
         print("\n" + "\n".join(table), flush=True)
         (SHARE / "latency.txt").write_text("\n".join(table) + "\n")

@@ -72,6 +72,25 @@ class Readers(unittest.TestCase):
             card = client.value("connect", context, name)
             self.assertEqual(client.value("status", card["handle"])["atr"], "3b02aabb")
 
+    def test_certificates_on_an_emulated_card(self):
+        """QEMU's own card, a CAC with three certificates, read by OpenSC."""
+        card = OPTIONS["emulated"]
+        if not card:
+            self.skipTest("the host has no certutil")
+        with qemu_reader(self.host), Client() as client:
+            context = client.value("establish")
+            client.wait_reader(context, "QEMU")
+            names = dict(zip(("cert1", "cert2", "cert3"), card["certificates"]))
+            self.host.command("device_add", driver="ccid-card-emulated", id="emulated", bus="rdr.0",
+                              backend="certificates", db=card["db"], **names)
+            listed = eventually(lambda: run("pkcs15-tool", "--list-certificates", check=False, timeout=60).count("X.509"),
+                                timeout=60, what="certificates listed")
+            self.assertEqual(listed, 3)
+            read = [run("pkcs15-tool", "--read-certificate", number, timeout=60) for number in ("0001", "0002", "0003")]
+            for name, pem in card["certificates"].items():
+                body = "".join(pem.split("\n")[1:-2]).replace("\r", "")
+                self.assertTrue([text for text in read if body in "".join(text.split())], f"{name}: {read}")
+
     def test_unplugged_in_the_middle_of_a_command(self):
         with qemu_reader(self.host, card=True), Client() as client:
             context = client.value("establish")
