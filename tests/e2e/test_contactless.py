@@ -185,6 +185,26 @@ class TagsPolled(TagsMixin, Stack):
     profile = "contactless-polled"
 
 
+class TagsSlowToFind(Stack):
+    """A reader that searches its field for most of a second before it says that it is empty."""
+    profile = "contactless-polled"
+
+    def setUp(self):
+        super().setUp()
+        script = self.tmp / "slow.fault"
+        script.write_text("on GetSlotStatus * delay 900\n")
+        self.vreader.ctl("faults", "0", script)
+
+    def test_in_turn(self):
+        for tag, atr in (("tag-classic", ATR_CLASSIC), ("tag-ultralight", ATR_ULTRALIGHT)):
+            self.insert(tag)
+            handle = self.connect(atr)
+            self.assertEqual(self.client.transmit(handle, GET_UID)[-4:], "9000")
+            self.remove()
+            self.client.rv("disconnect", handle)
+        self.assertEqual(self.daemon.program.count("error|failed"), 0)
+
+
 class TagsRaw(TagsMixin, Stack):
     """Only the chip's commands: finding tags, ATR and pseudo APDUs are the driver's work."""
     profile = "contactless-raw"

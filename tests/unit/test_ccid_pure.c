@@ -9,7 +9,9 @@
 
 #include "activate.h"
 #include "bytes.h"
+#include "escape.h"
 #include "holder.h"
+#include "instance.h"
 #include "iso7816/secret.h"
 #include "log.h"
 #include "options.h"
@@ -236,6 +238,49 @@ START_TEST(usbip_messages)
 }
 END_TEST
 
+static void add_prefix(struct quirk_prefixes *prefixes, const char *bytes, size_t len)
+{
+	memcpy(prefixes->list[prefixes->count].bytes, bytes, len);
+	prefixes->list[prefixes->count++].len = (uint8_t)len;
+}
+
+START_TEST(escapes)
+{
+	static const uint8_t version[] = { 0x02 };
+	static const uint8_t update[] = { 0x1F, 0x02, 0x33 };
+	struct quirk_set quirks = { 0 };
+
+	/* Closed, to root too; ifdDriverOptions opens all. */
+	ck_assert(!escape_permitted(&quirks, 0, true, version, 1));
+	ck_assert(escape_permitted(&quirks, OPTION_ESCAPE, false, version, 1));
+	ck_assert(!escape_permitted(&quirks, ~(unsigned)OPTION_ESCAPE, false, version, 1));
+	add_prefix(&quirks.escape_allow, "\x02", 1);
+	add_prefix(&quirks.escape_allow_root, "\x1F\x02", 2);
+	ck_assert(escape_permitted(&quirks, 0, false, version, 1));
+	ck_assert(!escape_permitted(&quirks, 0, false, version, 0));
+	ck_assert(!escape_permitted(&quirks, 0, false, update, sizeof(update)));
+	ck_assert(escape_permitted(&quirks, 0, true, update, sizeof(update)));
+	ck_assert(!escape_permitted(&quirks, 0, true, update, 1));
+	/* The empty prefix is all. */
+	add_prefix(&quirks.escape_allow, "", 0);
+	ck_assert(escape_permitted(&quirks, 0, false, update, sizeof(update)));
+	ck_assert(escape_permitted(&quirks, 0, false, update, 0));
+}
+END_TEST
+
+/* No VPP, and two different nodes unless both are 0 (ISO 7816-3 §11.3.2.1). */
+START_TEST(node_addresses)
+{
+	ck_assert(instance_nad_valid(0x00));
+	ck_assert(instance_nad_valid(0x12));
+	ck_assert(instance_nad_valid(0x70));
+	ck_assert(!instance_nad_valid(0x11));
+	ck_assert(!instance_nad_valid(0x77));
+	ck_assert(!instance_nad_valid(0x18));
+	ck_assert(!instance_nad_valid(0x81));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ccid_pure");
@@ -250,6 +295,8 @@ int main(void)
 	tcase_add_test(tc, options);
 	tcase_add_test(tc, speeds);
 	tcase_add_test(tc, secrets);
+	tcase_add_test(tc, escapes);
+	tcase_add_test(tc, node_addresses);
 	tcase_add_test(tc, usbip_messages);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
