@@ -70,10 +70,37 @@ static void print_text(FILE *out, const struct quirk_property *property, const v
 	fprintf(out, "\"%s\"", ((const struct quirk_text *)field)->text);
 }
 
-static void put_hex(FILE *out, const uint8_t *bytes, size_t len)
+/* Bytes from here on that can be written as a text. */
+static size_t text_at(const uint8_t *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		fprintf(out, "%02X", bytes[i]);
+	size_t n = 0;
+
+	while (n < len && bytes[n] >= ' ' && bytes[n] < 0x7F && bytes[n] != '"')
+		n++;
+	return n;
+}
+
+/* Hexadecimal digits, but texts as such. */
+static void put_bytes(FILE *out, const uint8_t *bytes, size_t len)
+{
+	enum {
+		TEXT_MIN = 8
+	};
+	bool after_text = false;
+
+	for (size_t i = 0; i < len;) {
+		size_t text = text_at(bytes + i, len - i);
+
+		if (text >= TEXT_MIN) {
+			fprintf(out, "%s\"%.*s\"", i ? " " : "", (int)text,
+				(const char *)bytes + i);
+			after_text = true;
+			i += text;
+		} else {
+			fprintf(out, "%s%02X", after_text ? " " : "", bytes[i++]);
+			after_text = false;
+		}
+	}
 }
 
 static void print_bytes(FILE *out, const struct quirk_property *property, const void *field)
@@ -81,7 +108,7 @@ static void print_bytes(FILE *out, const struct quirk_property *property, const 
 	const struct quirk_bytes *bytes = field;
 
 	(void)property;
-	put_hex(out, bytes->bytes, bytes->len);
+	put_bytes(out, bytes->bytes, bytes->len);
 }
 
 static void print_answer(FILE *out, const struct quirk_escape *escape)
@@ -89,11 +116,11 @@ static void print_answer(FILE *out, const struct quirk_escape *escape)
 	size_t head = escape->bcd_at < escape->answer_len ? escape->bcd_at : escape->answer_len;
 
 	fputs(" -> ", out);
-	put_hex(out, escape->answer, head);
+	put_bytes(out, escape->answer, head);
 	if (escape->bcd_at != UINT8_MAX)
 		fprintf(out, "%sbcdDevice%s", head ? " " : "",
 			head < escape->answer_len ? " " : "");
-	put_hex(out, escape->answer + head, escape->answer_len - head);
+	put_bytes(out, escape->answer + head, escape->answer_len - head);
 }
 
 static void print_escapes(FILE *out, const struct quirk_property *property, const void *field)
@@ -106,7 +133,7 @@ static void print_escapes(FILE *out, const struct quirk_property *property, cons
 
 		fprintf(out, "%s%s%s", i ? ", " : "", escape->language,
 			escape->language[0] ? " " : "");
-		put_hex(out, escape->bytes, escape->len);
+		put_bytes(out, escape->bytes, escape->len);
 		if (escape->arrow)
 			print_answer(out, escape);
 	}
@@ -121,7 +148,7 @@ static void print_prefixes(FILE *out, const struct quirk_property *property, con
 		fputs(i ? ", " : "", out);
 		if (prefixes->list[i].len == 0)
 			fputs("all", out);
-		put_hex(out, prefixes->list[i].bytes, prefixes->list[i].len);
+		put_bytes(out, prefixes->list[i].bytes, prefixes->list[i].len);
 	}
 }
 

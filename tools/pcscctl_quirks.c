@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* pcscctl quirks: which properties of quirk files hold for a reader, and whether files are right. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "ifd-ccid/descriptor.h"
+#include "ifd-ccid/quirk.h"
+#include "spec/usb.h"
+#include "tools/pcscctl.h"
+#include "tools/recordings.h"
+#include "tools/report.h"
+#include "tools/report_device.h"
+
+enum {
+	DUMP_MAX = 65536, /* bytes of descriptors */
+	CLASS_UNKNOWN = -1,
+};
+
+static void say(void *owner, const char *line)
+{
+	(void)owner;
+	fprintf(stderr, "%s\n", line);
+}
+
+/* The tables of the files that a driver would read; the caller frees it. */
+static struct quirk_table *load(void)
+{
+	struct quirk_table *table = quirk_table_new();
+
+	if (table)
+		quirk_table_load_all(table, PCSCCTL_QUIRKS, say, NULL);
+	return table;
+}
+
+/* One line a property: its value, and the line that says so. */
+static bool print_set(const struct quirk_facts *facts)
+{
+	struct quirk_table *table = load();
+	struct quirk_set *set = calloc(1, sizeof(*set));
+	struct quirk_origin *origins = calloc(QUIRK_COUNT, sizeof(*origins));
+	bool ok = table && set && origins;
+
+	if (ok)
+		quirk_match(table, facts, set, origins);
+	for (int i = 0; ok && i < QUIRK_COUNT; i++) {
+		if (!origins[i].file)
+			continue;
+		printf("  %s = ", quirk_properties[i].name);
+		quirk_print_value(stdout, set, (enum quirk_id)i);
+		printf("\n    %s:%u [%s]\n", origins[i].file, origins[i].line, origins[i].section);
+	}
+	free(origins);
+	free(set);
+	quirk_table_free(table);
+	return ok;
+}
+
+/* What holds for one interface of a device, or for the device when it has no reader. */
+static bool print_interface(
+	const uint8_t *device_bytes, const uint8_t *config, size_t len, int number)
+{
+	struct device_descriptor device;
+	struct ccid_interface interface;
+	struct quirk_facts facts = { .interface = -1, .interface_class = CLASS_UNKNOWN };
+	const char *why = "";
+	bool found = descriptor_find(config, len, number, NULL, &interface, &why);
+
+	if (!descriptor_device(device_bytes, USB_DEVICE_SIZE, &device)) {
+		fprintf(stderr, "pcscctl: no device descriptor\n");
+		return false;
+	}
+	facts.vid = device.vid;
+	facts.pid = device.pid;
+	facts.bcdDevice = device.bcdDevice;
+	printf("%04X:%04X, version %x.%02x", device.vid, device.pid, device.bcdDevice >> 8,
+		device.bcdDevice & 0xFF);
+	if (found) {
+		facts.interface = interface.bInterfaceNumber;
+		facts.interface_class = interface.bInterfaceClass;
+		facts.ccid = interface.raw;
+		printf(", interface %u\n", interface.bInterfaceNumber);
+	} else {
+		printf(": %s\n", why);
+	}
+	return print_set(&facts);
+}
+
+/* All readers in a device's descriptors: each bInterfaceNumber once. */
+static bool print_device(const uint8_t *bytes, size_t len)
+{
+	const uint8_t *config = bytes + USB_DEVICE_SIZE;
+	size_t left = len > USB_DEVICE_SIZE ? len - USB_DEVICE_SIZE : 0;
+	struct ccid_interface interface;
+	const char *why;
+	bool any = false;
+	bool ok = true;
+
+	if (len < USB_DEVICE_SIZE) {
+		fprintf(stderr, "pcscctl: no device descriptor\n");
+		return false;
+	}
+	for (int number = 0; number <= UINT8_MAX; number++) {
+		if (!descriptor_find(config, left, number, NULL, &interface, &why))
+			continue;
+		ok = print_interface(bytes, config, left, number) && ok;
+		any = true;
+	}
+	return any ? ok : print_interface(bytes, config, left, -1);
+}
+
+/* Text of hexadecimal digits becomes bytes in place; anything else stays. */
+static size_t from_hex(uint8_t *bytes, size_t len)
+{
+	size_t digits = 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (!isxdigit(bytes[i]) && !isspace(bytes[i]))
+			return len;
+	for (size_t i = 0; i < len; i++)
+		if (isxdigit(bytes[i]))
+			bytes[digits++] = bytes[i];
+	for (size_t i = 0; i + 1 < digits; i += 2) {
+		char pair[3] = { (char)bytes[i], (char)bytes[i + 1], '\0' };
+
+		bytes[i / 2] = (uint8_t)strtoul(pair, NULL, 16);
+	}
+	return digits / 2;
+}
+
+/* Descriptors as sysfs has them (…/descriptors, /dev/bus/usb/…), or as hexadecimal digits. */
+static int test_dump(const char *path)
+{
+	uint8_t *bytes = malloc(DUMP_MAX);
+	FILE *file = fopen(path, "re");
+	size_t len = 0;
+	bool ok = false;
+
+	if (file && bytes) {
+		len = from_hex(bytes, fread(bytes, 1, DUMP_MAX, file));
+		ok = print_device(bytes, len);
+	} else {
+		fprintf(stderr, "pcscctl: %s: %s\n", path, strerror(errno));
+	}
+	if (file)
+		fclose(file);
+	free(bytes);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* VVVV:PPPP or VVVV:PPPP:BBBB */
+static bool parse_numbers(const char *text, struct quirk_facts *facts)
+{
+	unsigned vid;
+	unsigned pid;
+	unsigned bcd = 0;
+	int end = 0;
+
+	if (sscanf(text, "%4x:%4x%n", &vid, &pid, &end) != 2 || end != 9)
+		return false;
+	if (text[end] == ':') {
+		int more = 0;
+
+		if (sscanf(text + end, ":%4x%n", &bcd, &more) != 1 || more != 5)
+			return false;
+		end += more;
+	}
+	if (text[end] != '\0')
+		return false;
+	*facts = (struct quirk_facts){ .vid = (uint16_t)vid,
+		.pid = (uint16_t)pid,
+		.bcdDevice = (uint16_t)bcd,
+		.interface = -1,
+		.interface_class = CLASS_UNKNOWN };
+	return true;
+}
+
+/* One reader that a daemon has; its descriptors are in the driver's recording. */
+static bool list_reader(const struct pcscctl *options, json_object *readers, json_object *reader)
+{
+	const char *name = report_text(reader, "device");
+	struct report_device device = { 0 };
+	bool ok = false;
+	uint8_t *bytes = NULL;
+	size_t len = 0;
+
+	printf("%s\n", report_text(reader, "name"));
+	if (report_device_read(&device, options->socket, name, readers)) {
+		len = device.device.len + device.configuration.len;
+		bytes = malloc(len + 1);
+	}
+	if (bytes && device.device.len == USB_DEVICE_SIZE && device.configuration.len > 0) {
+		memcpy(bytes, device.device.bytes, device.device.len);
+		memcpy(bytes + device.device.len, device.configuration.bytes,
+			device.configuration.len);
+		ok = print_device(bytes, len);
+	} else {
+		fprintf(stderr, "pcscctl: %s: its driver has recorded no descriptors\n", name);
+	}
+	free(bytes);
+	report_device_free(&device);
+	return ok;
+}
+
+static int list_readers(const struct pcscctl *options, const char *wanted)
+{
+	json_object *report = report_fetch(options->socket);
+	json_object *readers = json_object_object_get(report, "readers");
+	json_object *one = NULL;
+	bool ok = report != NULL;
+
+	if (ok && wanted) {
+		one = recordings_find(readers, wanted);
+		ok = one && list_reader(options, readers, one);
+		json_object_put(one);
+	} else if (ok) {
+		for (size_t i = 0; i < json_object_array_length(readers); i++)
+			ok = list_reader(options, readers, json_object_array_get_idx(readers, i)) &&
+			     ok;
+	}
+	json_object_put(report);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int list(const struct pcscctl *options, char **arguments)
+{
+	struct quirk_facts facts;
+
+	if (arguments[0] && parse_numbers(arguments[0], &facts)) {
+		printf("%s\n", arguments[0]);
+		return print_set(&facts) ? EXIT_SUCCESS : EXIT_FAILURE;
+	}
+	return list_readers(options, arguments[0]);
+}
+
+static int test(const struct pcscctl *options, char **arguments)
+{
+	(void)options;
+	if (!arguments[0] || arguments[1]) {
+		fprintf(stderr, "pcscctl: quirks test needs a file of descriptors\n");
+		return EXIT_FAILURE;
+	}
+	return test_dump(arguments[0]);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int validate(const struct pcscctl *options, char **arguments)
+{
+	struct quirk_table *table = quirk_table_new();
+	bool ok = table != NULL;
+
+	(void)options;
+	if (ok && !arguments[0])
+		ok = quirk_table_load_all(table, PCSCCTL_QUIRKS, say, NULL);
+	for (; table && *arguments; arguments++)
+		ok = (is_folder(*arguments) ? quirk_table_load(table, *arguments, say, NULL)
+					    : quirk_table_read(table, *arguments, say, NULL)) &&
+		     ok;
+	if (ok)
+		printf("%zu sections\n", quirk_table_count(table));
+	quirk_table_free(table);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct pcscctl *options, char **arguments);
+} actions[] = {
+	{ "list", list },
+	{ "test", test },
+	{ "validate", validate },
+};
+
+int pcscctl_quirks(const struct pcscctl *options)
+{
+	char **arguments = options->arguments;
+
+	for (size_t i = 0; arguments[0] && i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (strcmp(arguments[0], actions[i].name) != 0)
+			continue;
+		if (actions[i].run(options, arguments + 1) == EXIT_SUCCESS && fflush(stdout) == 0)
+			return EXIT_SUCCESS;
+		return EXIT_FAILURE;
+	}
+	fprintf(stderr, "pcscctl: quirks list [READER|VID:PID[:BCD]], test DUMP or validate "
+			"[FILE...]\n");
+	return EXIT_FAILURE;
+}
