@@ -630,7 +630,7 @@ static struct port *open_device(const char *name, void (*gone)(void *owner), voi
 	if (!why) {
 		u->port.bus = (uint8_t)u->device.busnum;
 		u->port.address = (uint8_t)u->device.devnum;
-		strncpy(u->port.place, address.busid, sizeof(u->port.place) - 1);
+		snprintf(u->port.place, sizeof(u->port.place), "%s", address.busid);
 		return &u->port;
 	}
 	log_line(LOG_ERROR, "device %s: %s", name, why);
