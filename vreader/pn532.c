@@ -234,11 +234,13 @@ static const struct {
 size_t pn532_command(struct pn532 *chip, struct tag *tag, const uint8_t *command, size_t len,
 	uint8_t out[PN532_ANSWER_MAX], uint32_t *delay_ms)
 {
-	struct order o = { chip, tag, command + 2, len - 2, out + 2, delay_ms };
+	struct order o = { .chip = chip, .tag = tag, .out = out + 2, .delay_ms = delay_ms };
 
 	*delay_ms = 0;
 	if (len < 2 || command[0] != TO_CHIP)
 		return 0;
+	o.data = command + 2;
+	o.len = len - 2;
 	if (!tag)
 		pn532_reset(chip);
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {

@@ -196,10 +196,11 @@ static int authenticate(struct tag *tag, const uint8_t *frame, size_t len)
 static int classic_access(struct tag *tag, const uint8_t *frame, size_t len, uint8_t *out)
 {
 	unsigned block = frame[1];
-	uint8_t *at = tag->memory + (size_t)block * TAG_BLOCK_SIZE;
+	uint8_t *at;
 
 	if (block >= CLASSIC_BLOCKS || tag->sector != (int)(block / CLASSIC_SECTOR))
 		return -1;
+	at = tag->memory + (size_t)block * TAG_BLOCK_SIZE;
 	if (frame[0] == FRAME_READ && len == 2) {
 		memcpy(out, at, TAG_BLOCK_SIZE);
 		/* Keys are never read back. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hostile CCID host. The first byte chooses profile and card; then each message is a length byte
+ * A hostile CCID host. The first byte chooses profile and card, or tag; then each message is a length byte
  * and that many bytes of a bulk-OUT transfer, whose dwLength is made right when the length byte is
  * even. Time runs as fast as the reader wants.
  */
@@ -32,12 +32,35 @@ static void on_notify(void *ctx)
 		ccid_interrupt_in(*dev, packet, sizeof(packet));
 }
 
+static struct card *make_tag(unsigned kind)
+{
+	static const char *const names[] = { "tag-a", "tag-b", "tag-classic", "tag-ultralight" };
+	struct tag_options options;
+
+	tag_options_named(&options, names[kind]);
+	return card_new_tag(tag_new(&options, kind < 2 ? iso_card_new() : NULL));
+}
+
+static struct ccid_device *make_contactless(uint8_t choice, struct ccid_device **ctx)
+{
+	struct profile p;
+
+	profile_builtin(choice & 1 ? "contactless-raw" : "contactless", &p);
+	*ctx = ccid_new(&p.interfaces[0],
+		(struct ccid_host){ .bulk_in = on_bulk_in, .notify = on_notify, .ctx = ctx });
+	if (!*ctx || !ccid_insert(*ctx, 0, make_tag(choice >> 1 & 3)))
+		abort();
+	return *ctx;
+}
+
 static struct ccid_device *make(uint8_t choice, struct ccid_device **ctx)
 {
 	static const char *const profiles[] = { "extended", "short", "tpdu", "character" };
 	struct card_options o = card_options_default;
 	struct profile p;
 
+	if (choice & 64)
+		return make_contactless(choice, ctx);
 	profile_builtin(profiles[choice & 3], &p);
 	p.interfaces[0].ccid[CCID_DESC_bMaxSlotIndex] = 1;
 	o.protocols = choice & 4 ? CARD_T0 : CARD_T0 | CARD_T1;
