@@ -389,13 +389,27 @@ static bool parse_line(struct quirk_parser *parser)
 	return parse_property(parser);
 }
 
+/* What the section as a whole lacks, told at its name. */
+static void check_section(struct quirk_parser *parser)
+{
+	unsigned line = parser->line;
+	unsigned column = parser->column;
+
+	parser->line = parser->section.line;
+	parser->column = 1;
+	if (!parser->section.when.any)
+		report(parser, "expected a Match… line in the section");
+	else if (!parser->section.values)
+		report(parser, "expected a property in the section");
+	parser->line = line;
+	parser->column = column;
+}
+
 /* The section that has passed is complete: into the table with it. */
 static void end_section(struct quirk_parser *parser)
 {
-	if (parser->open && parser->valid && !parser->section.when.any)
-		quirk_expected(parser, "a Match… line in the section");
-	if (parser->open && parser->valid && !parser->section.values)
-		quirk_expected(parser, "a property in the section");
+	if (parser->open && parser->valid)
+		check_section(parser);
 	if (parser->open && parser->valid) {
 		if (!quirk_table_append(parser->table, &parser->section))
 			parser->wrong = true;

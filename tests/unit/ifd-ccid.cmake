@@ -12,3 +12,6 @@ target_sources(test_ccid_device PRIVATE ccid_peer.c)
 cardwire_unit_test(ccid_serial ccid_core)
 target_compile_definitions(test_ccid_serial PRIVATE
 	SERIAL_READERS="${PROJECT_SOURCE_DIR}/readers.d/serial.readers")
+cardwire_unit_test(quirk quirks_core)
+target_include_directories(test_quirk PRIVATE ${PROJECT_SOURCE_DIR}/ifd-ccid)
+target_compile_definitions(test_quirk PRIVATE QUIRKS_FOLDER="${PROJECT_SOURCE_DIR}/quirks")
