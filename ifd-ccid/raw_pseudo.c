@@ -232,7 +232,7 @@ static uint16_t update_binary(struct order *o)
 		o->raw->block == RAW_NO_BLOCK && !pages ? SW_SECURITY_STATUS : SW_MEMORY_FAILURE);
 }
 
-/* --- Transparent session (amendment 1 of the supplement, §3.2.2.2) ----------------------------- */
+/* Transparent session (amendment 1 of the supplement, §3.2.2.2): what its objects hold. */
 
 struct object {
 	uint16_t tag;
