@@ -10,8 +10,8 @@ enum {
 	MEMORY_SIZE = 1024,
 	CLASSIC_BLOCKS = 64,
 	CLASSIC_SECTOR = 4, /* blocks */
-	ULTRALIGHT_PAGES = 16,
 	PAGE_SIZE = 4,
+	ULTRALIGHT_SIZE = 64,
 	FIRST_USER_PAGE = 4, /* before it: UID, locks, and bits that can only be set */
 	NO_SECTOR = -1,
 	KEY_B_AT = 10, /* in a sector's trailer; access bits stand between the keys */
@@ -218,13 +218,12 @@ static int ultralight_access(struct tag *tag, const uint8_t *frame, size_t len, 
 {
 	unsigned page = frame[1];
 
-	if (page >= ULTRALIGHT_PAGES)
+	if (page >= ULTRALIGHT_SIZE / PAGE_SIZE)
 		return -1;
 	if (frame[0] == FRAME_READ && len == 2) {
 		/* Four pages; behind the last comes the first. */
 		for (size_t i = 0; i < TAG_BLOCK_SIZE; i++)
-			out[i] = tag->memory[(page * PAGE_SIZE + i) %
-					     (ULTRALIGHT_PAGES * PAGE_SIZE)];
+			out[i] = tag->memory[((size_t)page * PAGE_SIZE + i) % ULTRALIGHT_SIZE];
 		return TAG_BLOCK_SIZE;
 	}
 	if (frame[0] != FRAME_WRITE_PAGE || len != 2 + PAGE_SIZE || page < FIRST_USER_PAGE)
