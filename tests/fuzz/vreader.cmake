@@ -2,3 +2,4 @@
 cardwire_fuzz_target(vreader_usbip LIBS vreader_core)
 cardwire_fuzz_target(vreader_ccid LIBS vreader_core)
 cardwire_fuzz_target(vpcd LIBS vreader_core)
+cardwire_fuzz_target(applets LIBS vreader_core)
