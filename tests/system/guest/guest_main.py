@@ -9,7 +9,7 @@ from pathlib import Path
 
 SHARE = Path(__file__).resolve().parent
 # Debian's own packages first, as the root has them; then ours over them; and back.
-ORDER = ["test_foreign", "test_ours", "test_libusb", "test_latency", "test_service", "test_readers",
+ORDER = ["test_foreign", "test_ours", "test_libusb", "test_nfc", "test_latency", "test_service", "test_readers",
          "test_access", "test_doctor", "test_packages", "test_suspend"]
 # Those that neither measure time nor take minutes.
 QUICK = ["test_foreign", "test_ours", "test_libusb", "test_service", "test_access", "test_doctor"]
