@@ -99,6 +99,10 @@ static uint16_t get_data(struct order *o)
 	}
 	if (o->apdu.ne < len)
 		return (uint16_t)(SW_WRONG_LE | len);
+	/* What is known of it would be told of a tag that has left, or of another one, too. */
+	o->result = raw_presence(o->raw);
+	if (o->result != CCID_OK)
+		return SW_OK;
 	memcpy(o->data, bytes, len);
 	o->len = len;
 	return SW_OK;

@@ -124,6 +124,11 @@ static void expect(const char *apdu, const char *want)
 	{                                                                                          \
 		"4A 01 00", "4B 01 01 03 44 20 07 04 01 02 03 04 05 06 06 75 77 81 02 80"          \
 	}
+#define FELICA                                                                                     \
+	{ "4A 01 00", "4B 00" }, { "4A 01 03 00", "4B 00" },                                       \
+	{                                                                                          \
+		"4A 01 01 00 FF FF 00 00", "4B 01 01 12 01 0102030405060708 1112131415161718"      \
+	}
 #define FIELD_OFF                                                                                  \
 	{                                                                                          \
 		"32 01 00", "33"                                                                   \
@@ -236,7 +241,8 @@ END_TEST
 START_TEST(commands)
 {
 	static const struct line lines[] = { PART4, { "40 01 00 A4 04 00", "41 00 6A 82" },
-		{ "00 06", "01 00" }, { "00 06", "01 01" }, PART4, END };
+		{ "00 06", "01 00" }, { "00 06", "01 00" }, { "00 06", "01 00" },
+		{ "00 06", "01 01" }, PART4, END };
 	uint8_t bytes[ATR_MAX_LEN];
 	size_t len;
 
@@ -390,6 +396,20 @@ START_TEST(pages)
 }
 END_TEST
 
+/* The UID of a tag that has left is not told any more. */
+START_TEST(no_uid_of_yesterday)
+{
+	static const struct line lines[] = { CLASSIC, CLASSIC_2, CLASSIC_2, CLASSIC_2, END };
+
+	begin(lines);
+	ck_assert_int_eq(raw_presence(raw), CCID_OK);
+	ck_assert_int_eq(transmit("FF CA 00 00 00"), CCID_ABSENT);
+	ck_assert_int_eq(raw_presence(raw), CCID_OK);
+	expect("FF CA 00 00 00", "01 02 03 05 90 00");
+	end();
+}
+END_TEST
+
 /* The tag leaves during an access: the host hears that it is gone. */
 START_TEST(gone_in_the_middle)
 {
@@ -438,10 +458,8 @@ START_TEST(type_b_and_felica)
 {
 	static const struct line b[] = { { "4A 01 00", "4B 00" },
 		{ "4A 01 03 00", "4B 01 01 50 01020304 11223344 008181 01 70" }, END };
-	static const struct line felica[] = { { "00 06", "01 01" }, { "4A 01 00", "4B 00" },
-		{ "4A 01 03 00", "4B 00" },
-		{ "4A 01 01 00 FF FF 00 00", "4B 01 01 12 01 0102030405060708 1112131415161718" },
-		END };
+	static const struct line felica[] = { { "00 06", "01 00" }, { "00 06", "01 01" }, FELICA,
+		FELICA, END };
 	uint8_t bytes[ATR_MAX_LEN];
 	uint8_t want[ATR_MAX_LEN];
 	size_t len;
@@ -450,8 +468,8 @@ START_TEST(type_b_and_felica)
 	ck_assert_int_eq(raw_power_on(raw, bytes, &len), CCID_OK);
 	ck_assert_uint_eq(len, hex("3B 88 80 01 11 22 33 44 00 81 81 70 3D", want));
 	ck_assert_mem_eq(bytes, want, len);
-	expect("FF CA 00 00 00", "01 02 03 04 90 00");
 	begin(felica);
+	expect("FF CA 00 00 00", "01 02 03 04 90 00");
 	ck_assert_int_eq(raw_presence(raw), CCID_ABSENT);
 	ck_assert_int_eq(raw_presence(raw), CCID_OK);
 	expect("FF CA 00 00 00", "01 02 03 04 05 06 07 08 90 00");
@@ -509,6 +527,7 @@ int main(void)
 	tcase_add_test(tc, long_commands);
 	tcase_add_test(tc, blocks);
 	tcase_add_test(tc, pages);
+	tcase_add_test(tc, no_uid_of_yesterday);
 	tcase_add_test(tc, gone_in_the_middle);
 	tcase_add_test(tc, transparent);
 	tcase_add_test(tc, type_b_and_felica);
