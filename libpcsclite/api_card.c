@@ -8,6 +8,7 @@
 #include "context.h"
 #include "give.h"
 #include "observe.h"
+#include "wire/control.h"
 
 /* How often other daemons than ours are asked whether somebody else's transaction has ended. */
 #define RETRY_MS 100
@@ -351,7 +352,9 @@ LONG SCardControl(SCARDHANDLE hCard, DWORD dwControlCode, LPCVOID pbSendBuffer, 
 		return SCARD_E_INSUFFICIENT_BUFFER;
 	}
 	body.control.hCard = card->hCard;
+	card_set_cancellable(card, wire_control_waits((uint32_t)dwControlCode));
 	rv = call_card(card, &call, &body.control.rv, false, &result);
+	card_set_cancellable(card, false);
 	if (lpBytesReturned)
 		*lpBytesReturned = body.control.dwBytesReturned;
 	card_give(card, result);

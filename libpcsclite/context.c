@@ -10,6 +10,10 @@
 #include "deadline.h"
 #include "idmap.h"
 
+enum {
+	CANCELS_MAX = 16, /* calls that one SCardCancel() ends */
+};
+
 struct context {
 	struct context *next; /* of all contexts, released ones included */
 	SCARDCONTEXT id;
@@ -408,14 +412,54 @@ bool context_leave_wait(struct context *context, struct waiter *waiter)
 	return cancelled;
 }
 
+/* The lock is held. The daemon's numbers of the connections with a cancellable call; at most MAX. */
+static size_t find_cancellable(const struct context *context, int32_t *numbers, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct card *card = context->cards; card && count < max; card = card->next)
+		if (card->cancellable)
+			numbers[count++] = (int32_t)card->conn.hContext;
+	return count;
+}
+
+/* By a connection of its own, since those of the calls are busy with them. */
+static LONG cancel_calls(SCARDCONTEXT id, const int32_t *numbers, size_t count)
+{
+	struct context *context = context_get(id);
+	enum conn_result result = CONN_OK;
+	struct loan loan;
+	LONG rv;
+
+	if (!context)
+		return SCARD_E_INVALID_HANDLE;
+	rv = context_borrow(context, &loan, true);
+	for (size_t i = 0; rv == SCARD_S_SUCCESS && result == CONN_OK && i < count; i++) {
+		union wire_body body = { .cancel = { .hContext = numbers[i] } };
+		struct conn_call call = { .command = WIRE_CANCEL, .body = &body };
+
+		result = conn_call(&loan.conn, &call);
+	}
+	if (rv == SCARD_S_SUCCESS) {
+		context_return(context, &loan, result);
+		rv = conn_error(result);
+	}
+	context_put(context);
+	return rv;
+}
+
 LONG context_cancel(SCARDCONTEXT id)
 {
+	int32_t calls[CANCELS_MAX];
+	size_t call_count = 0;
 	uint64_t one = 1;
 	struct context *context;
 
 	pthread_mutex_lock(&lock);
 	context = idmap_find(&context_ids, id);
-	if (context && !context->waiters)
+	if (context)
+		call_count = find_cancellable(context, calls, CANCELS_MAX);
+	if (context && !context->waiters && call_count == 0)
 		context->cancel_pending = true;
 	for (struct waiter *waiter = context ? context->waiters : NULL; waiter;
 		waiter = waiter->next) {
@@ -423,6 +467,8 @@ LONG context_cancel(SCARDCONTEXT id)
 			waiter->cancelled = true;
 	}
 	pthread_mutex_unlock(&lock);
+	if (call_count)
+		return cancel_calls(id, calls, call_count);
 	return context ? SCARD_S_SUCCESS : SCARD_E_INVALID_HANDLE;
 }
 
@@ -568,5 +614,12 @@ void card_count_transaction(struct card *card, int change)
 		card->transactions = 0;
 	else if (card->transactions > 0)
 		card->transactions--;
+	pthread_mutex_unlock(&lock);
+}
+
+void card_set_cancellable(struct card *card, bool cancellable)
+{
+	pthread_mutex_lock(&lock);
+	card->cancellable = cancellable;
 	pthread_mutex_unlock(&lock);
 }

@@ -60,6 +60,7 @@ struct card {
 	struct conn conn;      /* fd -1: stale */
 	int32_t hCard;         /* as the daemon knows it */
 	unsigned transactions; /* nested, as far as we know; changed under the lock */
+	bool cancellable;      /* in a call that SCardCancel() ends; changed under the lock */
 	char reader[MAX_READERNAME];
 	/* context.c's own: */
 	struct card *next;
@@ -109,7 +110,10 @@ LONG context_reach(struct context *context);
 LONG context_enter_wait(struct context *context, struct waiter *waiter);
 bool context_leave_wait(struct context *context, struct waiter *waiter);
 
-/* Cancels all waits on the context or, if there is none, the next one. */
+/*
+ * Cancels all waits on the context and, by the daemon, its calls that are cancellable; the next wait if
+ * there are none of either.
+ */
 LONG context_cancel(SCARDCONTEXT id);
 
 /* True if a card handle of the context holds a transaction on `reader`. */
@@ -148,5 +152,8 @@ void card_revive(struct card *card, struct loan *loan, int32_t hCard);
 
 /* Counts the transactions of a card that the caller has taken: 1, -1, or 0 for none left. */
 void card_count_transaction(struct card *card, int change);
+
+/* Whether SCardCancel() is to end the call that the caller makes on a card it has taken. */
+void card_set_cancellable(struct card *card, bool cancellable);
 
 #endif

@@ -26,6 +26,8 @@ struct client {
 	bool no_blocking;             /* wants SCARD_E_SHARING_VIOLATION rather than to wait */
 	atomic_uint_fast64_t calling; /* id of the slot whose driver runs a call for it, or 0 */
 	atomic_bool gone;             /* it has hung up */
+	atomic_bool cancellable;      /* that call is one that SCardCancel ends */
+	atomic_bool cancelled;        /* and it has come */
 };
 
 struct card {

@@ -8,6 +8,7 @@
 #include <reader.h>
 
 #include "pcscd/card_call.h"
+#include "wire/control.h"
 
 /* An answer that was too long for the client's buffer, and the command it belongs to. */
 struct card_answer {
@@ -140,6 +141,19 @@ static uint32_t control_failed(struct slot *slot, RESPONSECODE rc)
 	}
 }
 
+static RESPONSECODE control_cancellably(
+	struct client *client, struct slot *slot, uint32_t code, struct card_exchange *exchange)
+{
+	RESPONSECODE rc;
+
+	atomic_store(&client->cancelled, false);
+	atomic_store(&client->cancellable, wire_control_waits(code));
+	rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length, exchange->rx,
+		&exchange->rx_length);
+	atomic_store(&client->cancellable, false);
+	return rc;
+}
+
 uint32_t card_control(struct client *client, struct card *card, struct slot_call *call,
 	uint32_t code, struct card_exchange *exchange)
 {
@@ -157,11 +171,12 @@ uint32_t card_control(struct client *client, struct card *card, struct slot_call
 	} else {
 		exchange->rx_length = WIRE_DATA;
 		driver_set_client(slot->channel, client->peer.uid == 0);
-		rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length,
-			exchange->rx, &exchange->rx_length);
+		rc = control_cancellably(client, slot, code, exchange);
 		if (rc != IFD_SUCCESS) {
 			exchange->rx_length = 0;
 			rv = control_failed(slot, rc);
+			if (atomic_exchange(&client->cancelled, false))
+				rv = SCARD_E_CANCELLED;
 		}
 	}
 	card_leave_driver(client, slot, call);

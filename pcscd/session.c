@@ -126,14 +126,22 @@ static bool reserve(struct session_bytes *bytes, size_t more)
 	return true;
 }
 
-/* The call a dead client has running in a driver is aborted, again and again until it is over. */
+/*
+ * The call a dead client has running in a driver, or one that has been cancelled, is aborted, again
+ * and again until it is over.
+ */
 static void abort_call(struct session *session)
 {
-	struct slot *slot = slots_by_id(atomic_load(&session->client.calling));
+	struct client *client = &session->client;
+	const atomic_bool *only = atomic_load(&client->gone) ? NULL : &client->cancellable;
+	struct slot *slot;
 
+	if (only && !atomic_load(only))
+		return;
+	slot = slots_by_id(atomic_load(&client->calling));
 	if (!slot)
 		return;
-	slot_abort_call(slot, session->client.id);
+	slot_abort_call(slot, client->id, only);
 	slot_unref(slot);
 	timer_set(&session->timer, clock_now() + ABORT_AGAIN_NS);
 }
@@ -145,10 +153,12 @@ static bool post(struct session *session, unsigned mail)
 
 	if (mail & SESSION_HANGUP)
 		atomic_store(&session->client.gone, true);
+	if ((mail & SESSION_CANCELLED) && atomic_load(&session->client.cancellable))
+		atomic_store(&session->client.cancelled, true);
 	old = atomic_fetch_or(&session->mail, mail | SESSION_RUNNING);
 	if (!(old & SESSION_RUNNING))
 		return true;
-	if (atomic_load(&session->client.gone))
+	if (atomic_load(&session->client.gone) || atomic_load(&session->client.cancelled))
 		abort_call(session);
 	return false;
 }

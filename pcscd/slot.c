@@ -236,11 +236,11 @@ static void visit_channel(struct slot *slot, RESPONSECODE (*visit)(struct channe
 		pthread_cond_broadcast(&slot->changed);
 }
 
-void slot_abort_call(struct slot *slot, uint64_t session)
+void slot_abort_call(struct slot *slot, uint64_t session, const atomic_bool *only)
 {
 	slot_lock(slot);
 	if (slot->share.turn && slot->share.turn->group == session &&
-		!(slot->share.turn->needs & SHARE_SYSTEM))
+		!(slot->share.turn->needs & SHARE_SYSTEM) && (!only || atomic_load(only)))
 		visit_channel(slot, driver_abort);
 	slot_unlock(slot);
 }

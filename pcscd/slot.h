@@ -138,8 +138,11 @@ void slot_give_turn(struct slot *slot, struct slot_call *call);
 /* The owner of the call is gone: leaves the queue, or gives back what it was just granted. */
 void slot_cancel_call(struct slot *slot, struct slot_call *call);
 
-/* Aborts the driver's call that `session` has running on the slot, if it has one. Any thread. */
-void slot_abort_call(struct slot *slot, uint64_t session);
+/*
+ * Aborts the driver's call that `session` has running on the slot, if it has one and, unless `only` is
+ * NULL, while *only is true. Any thread.
+ */
+void slot_abort_call(struct slot *slot, uint64_t session, const atomic_bool *only);
 
 /* Has the job done as soon as the turn is free, unless it is waiting already. Lock held. */
 void slot_start_job(struct slot *slot, struct slot_job *job);

@@ -278,6 +278,7 @@ static int control_abort(struct ccid_device *dev, uint16_t value)
 	slot = &dev->slots[number];
 	slot->aborting = true;
 	slot->abort_seq = (uint8_t)(value >> 8);
+	pinpad_given_up(slot);
 	slot->job.busy = false;
 	ccid_level_reset(slot);
 	return 0;

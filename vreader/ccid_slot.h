@@ -171,6 +171,8 @@ void ccid_exchange_ifsd(struct slot *slot);
 unsigned ccid_fi(uint8_t ta1);
 /* PC_to_RDR_Secure (CCID 1.1 §6.1.11). */
 void ccid_secure(struct slot *slot, const struct ccid_message *msg, int64_t now);
+/* The host gives up what the slot works on: the display says so if that is an entry. */
+void pinpad_given_up(struct slot *slot);
 /* PC_to_RDR_Escape. */
 void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now);
 /* Raw-command firmware: the tag has left the field while its answer was awaited. */

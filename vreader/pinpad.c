@@ -237,6 +237,12 @@ static void time_is_up(struct slot *slot, int64_t now)
 		pinpad_step(slot, now);
 }
 
+void pinpad_given_up(struct slot *slot)
+{
+	if (slot->job.busy && slot->job.step == pinpad_step)
+		show(&slot->dev->pad, "Given up");
+}
+
 bool pinpad_press(struct ccid_device *dev, const char *keys, uint32_t gap_ms)
 {
 	struct pinpad *pad = &dev->pad;
