@@ -49,6 +49,23 @@ static bool has_nfc(const struct doctor *doctor, const char *place)
 	return access(doctor_path(doctor, path, DEVICES "/%s/nfc", place), F_OK) == 0;
 }
 
+/* Has udev's rule marked the device as a reader? */
+static bool is_marked(const struct doctor *doctor, const char *device)
+{
+	static const char mark[] = "E:ID_SMARTCARD_READER=1\n";
+	char path[PATH_MAX], number[TEXT], line[256];
+	bool marked = false;
+	FILE *file;
+
+	attribute(doctor, device, "dev", number);
+	file = fopen(doctor_path(doctor, path, "run/udev/data/c%s", number), "re");
+	while (file && !marked && fgets(line, sizeof(line), file))
+		marked = strcmp(line, mark) == 0;
+	if (file)
+		fclose(file);
+	return marked;
+}
+
 static bool read_reader(
 	const struct doctor *doctor, const char *place, struct doctor_reader *reader)
 {
@@ -56,10 +73,10 @@ static bool read_reader(
 	ssize_t length;
 	long bus;
 
-	attribute(doctor, place, "bInterfaceClass", text);
-	if (strcmp(text, "0b") != 0)
-		return false;
 	snprintf(device, sizeof(device), "%.*s", (int)strcspn(place, ":"), place);
+	attribute(doctor, place, "bInterfaceClass", text);
+	if (strcmp(text, "0b") != 0 && (strcmp(text, "ff") != 0 || !is_marked(doctor, device)))
+		return false;
 	snprintf(reader->place, sizeof(reader->place), "%.63s", place);
 	name_device(doctor, device, reader->name);
 	attribute(doctor, device, "busnum", text);

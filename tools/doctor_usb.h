@@ -5,7 +5,7 @@
 
 #include "tools/doctor_checks.h"
 
-/* An interface of class 0Bh (CCID 1.1 §4.3.1), of a device. */
+/* An interface of class 0Bh (CCID 1.1 §4.3.1), or of class FFh of a device that udev's rule marks. */
 struct doctor_reader {
 	char place[64];  /* of the interface in the kernel, "1-3:1.0" */
 	char name[128];  /* the product's, or its numbers */

@@ -325,6 +325,17 @@ class Usb(DoctorTest):
         self.machine.process(312, "scdaemon", "/usr/lib/gnupg/scdaemon", "/dev/null", NODE)
         self.assert_fault("interface", "Sample Reader", "pid 312 (/usr/lib/gnupg/scdaemon)")
 
+    def test_class_ff(self):
+        """A reader from before CCID had its class, which udev's rule knows; and what else is of class FFh."""
+        for name in ("1-1:1.0", "1-1:1.1"):
+            self.machine.write(f"{SYSFS}/{name}/bInterfaceClass", "ff\n")
+        self.machine.write(f"{SYSFS}/1-1/dev", "189:1\n")
+        self.machine.path(NODE[1:]).chmod(0o600)
+        self.assertEqual(self.findings()[1], [])
+        self.machine.write("run/udev/data/c189:1", "I:1\nE:ID_BUS=usb\nE:ID_SMARTCARD_READER=1\n")
+        self.machine.remove(f"{SYSFS}/1-1:1.1")
+        self.assert_fault("node", "Sample Reader", NODE)
+
     def test_not_listed(self):
         for name, text in (("busnum", 1), ("devnum", 3), ("product", "Another Reader")):
             self.machine.write(f"{SYSFS}/1-2/{name}", f"{text}\n")
