@@ -70,7 +70,8 @@ enum ccid_result raw_power_off(struct raw *raw);
 
 /*
  * A command APDU: pseudo APDUs are served here, others go to ISO 14443-4 tags and are refused with
- * 6A 81 by memory tags. *RSP_LEN: room, then length. SECRET becomes true when keys are sent.
+ * 6A 81 by memory tags. *RSP_LEN: room, then length. *SECRET becomes true before a key goes to the
+ * reader.
  */
 enum ccid_result raw_transmit(struct raw *raw, const uint8_t *command, size_t len,
 	uint8_t *response, size_t *rsp_len, bool *secret);

@@ -58,7 +58,7 @@ struct order {
 	struct apdu apdu;
 	uint8_t data[MAX_DATA];
 	size_t len;
-	bool secret;
+	bool *secret;            /* to be set before a key goes to the reader */
 	enum ccid_result result; /* when it is not CCID_OK there is no answer */
 };
 
@@ -110,7 +110,7 @@ static uint16_t get_data(struct order *o)
 
 static uint16_t load_keys(struct order *o)
 {
-	o->secret = true;
+	*o->secret = true;
 	if (o->apdu.p1 & CARD_KEY_VOLATILE_MAX)
 		return SW_NOT_SUPPORTED;
 	if (o->apdu.p1)
@@ -136,7 +136,7 @@ static uint16_t send_key(struct order *o)
 	/* The last four of a longer UID take part (NXP AN10927). */
 	memcpy(frame + 2 + RAW_KEY_SIZE, raw->picc.uid + raw->picc.uid_len - UID_IN_FRAME,
 		UID_IN_FRAME);
-	o->secret = true;
+	*o->secret = true;
 	sw = run_frame(o, frame, sizeof(frame), none, &none_len, SW_FAILED);
 	explicit_bzero(frame, sizeof(frame));
 	raw->authenticated = sw == SW_OK;
@@ -403,12 +403,11 @@ static uint16_t run_order(struct order *o)
 enum ccid_result raw_pseudo(struct raw *raw, const uint8_t *command, size_t len, uint8_t *response,
 	size_t *rsp_len, bool *secret)
 {
-	struct order o = { .raw = raw, .result = CCID_OK };
+	struct order o = { .raw = raw, .result = CCID_OK, .secret = secret };
 	uint16_t sw = SW_WRONG_LENGTH;
 
 	if (apdu_parse(command, len, &o.apdu))
 		sw = run_order(&o);
-	*secret |= o.secret;
 	if (o.result != CCID_OK)
 		return o.result;
 	/* Data belong to 90 00 only. */

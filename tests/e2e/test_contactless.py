@@ -75,7 +75,8 @@ class Stack(harness.CardwireTest):
         super().setUp()
         self.vreader = harness.VReader(self, profile=self.profile, card="none")
         self.daemon = harness.Pcscd(self, harness.reader_entry("Virtual", self.vreader.device(),
-            harness.CCID_LIBRARY), options=["--apdu"], env=quirks(self, *self.quirk_lines))
+            harness.CCID_LIBRARY), options=["--apdu"],
+            env=quirks(self, *self.quirk_lines) | {"LIBCCID_ifdLogLevel": "15"})
         self.client = harness.Client(self, self.daemon)
         self.context = self.client.establish()
 
@@ -111,6 +112,9 @@ class TagsMixin:
         self.expect(handle, "FFD6000410" + "5a" * 16, "9000")
         self.expect(handle, READ, "5a" * 16 + "9000")
         self.expect(handle, "00A4040000", "6a81")
+        # Keys are in no log, however much it tells.
+        self.assertGreater(self.daemon.program.count("FF 82"), 0)
+        self.assertEqual(self.daemon.program.count("(?i)(ff ?){6}"), 0)
 
     def test_memory_without_keys(self):
         self.insert("tag-ultralight")
