@@ -4,6 +4,7 @@
 import json
 import os
 import sys
+import time
 import unittest
 from pathlib import Path
 
@@ -12,16 +13,21 @@ SHARE = Path(__file__).resolve().parent
 ORDER = ["test_foreign", "test_ours", "test_libusb", "test_nfc", "test_latency", "test_service", "test_readers",
          "test_access", "test_doctor", "test_packages", "test_suspend"]
 # Those that neither measure time nor take minutes.
-QUICK = ["test_foreign", "test_ours", "test_libusb", "test_service", "test_access", "test_doctor"]
+QUICK = ["test_foreign", "test_ours", "test_libusb", "test_nfc", "test_service", "test_access", "test_doctor"]
 
 
 class Result(unittest.TextTestResult):
-    """Counts what passed, which unittest does not, and says at once why a test failed: the guest may
-    not live to see the end."""
+    """Counts what passed, which unittest does not, and says at once how long a test took and why it failed:
+    the guest may not live to see the end."""
 
     passed = 0
 
+    def startTest(self, test):
+        super().startTest(test)
+        self.started = time.monotonic()
+
     def addSuccess(self, test):
+        self.stream.write(f"{time.monotonic() - self.started:.1f} s ")
         super().addSuccess(test)
         Result.passed += 1
 
