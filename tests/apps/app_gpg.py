@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""GnuPG with its own scdaemon, over PC/SC."""
+
+import pathlib
+import re
+import subprocess
+import threading
+
+from apps import PW1, PW3, TIMEOUT_S, Application, Failure
+
+# How its questions are answered unless a test says otherwise; a list is used up one by one.
+ANSWERS = {
+    "cardedit.genkeys.backup_enc": "n",
+    "cardedit.genkeys.replace_keys": "y",
+    "cardedit.genkeys.key_does_already_exist": "y",
+    "keygen.valid": "0",
+    "keygen.valid.okay": "y",
+    "keygen.name": "Virtual User",
+    "keygen.email": "virtual@example.org",
+    "keygen.comment": "",
+    "keygen.userid.cmd": "O",
+}
+
+
+class GpgHome:
+    """A home folder for gpg and its agent, with a pinentry that knows the card's PINs."""
+
+    def __init__(self, test, scdaemon=""):
+        self.test = test
+        self.path = test.tmp / "g"
+        self.path.mkdir(mode=0o700)
+        test.env["GNUPGHOME"] = str(self.path)
+        # Without disable-ccid it would look for real readers first.
+        self.write("scdaemon.conf", "disable-ccid\n" + scdaemon)
+        pinentry = pathlib.Path(__file__).resolve().parent / "pinentry.py"
+        self.write("gpg-agent.conf", f"pinentry-program {pinentry}\nenable-ssh-support\n")
+        self.pins()
+        test.addCleanup(self.kill)
+
+    def write(self, name, text):
+        (self.path / name).write_text(text)
+
+    def pins(self, user=PW1, admin=PW3, code="", new=""):
+        self.write("pins", f"{user}\n{admin}\n{code}\n{new}\n")
+
+    def kill(self):
+        self.test.run_("gpgconf", "--kill", "all")
+
+    def run(self, *arguments, **more):
+        return self.test.run_("gpg", "--batch", "--yes", "--trust-model", "always", *arguments, **more)
+
+    def talk(self, *arguments, answers):
+        """Runs gpg and answers its questions by their keywords: each time with the same word, or with
+        the next one of a list."""
+        answers = {key: value if isinstance(value, str) else iter(value)
+            for key, value in {**ANSWERS, **answers}.items()}
+        gpg = subprocess.Popen(["gpg", "--command-fd", "0", "--status-fd", "1", "--expert", "--no-tty",
+            *arguments], env=self.test.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        said = []
+        deadline = threading.Timer(TIMEOUT_S, gpg.kill)
+        deadline.start()
+        try:
+            for line in gpg.stdout:
+                said.append(line)
+                match = re.match(r"\[GNUPG:\] GET_(?:LINE|BOOL|HIDDEN) (\S+)", line)
+                if not match:
+                    continue
+                answer = answers.get(match[1])
+                if not isinstance(answer, str):
+                    answer = next(answer or iter(()), None)
+                if answer is None:
+                    raise Failure(f"gpg asked for {match[1]}:\n{''.join(said)}")
+                said.append(f"> {answer}\n")
+                gpg.stdin.write(answer + "\n")
+                gpg.stdin.flush()
+            gpg.wait(TIMEOUT_S)
+        finally:
+            deadline.cancel()
+            gpg.kill()
+            gpg.communicate()
+        text = "".join(said)
+        if gpg.returncode or "FAILURE" in text:
+            raise Failure(f"gpg {' '.join(arguments)}: status {gpg.returncode}\n{text}")
+        return text
+
+    def edit(self, *commands, answers=None):
+        return self.talk("--card-edit", answers={**(answers or {}), "cardedit.prompt": [*commands, "quit"]})
+
+    def use(self):
+        """Signs, verifies, encrypts and decrypts with the keys on the card."""
+        self.test.write("text", "a message\n")
+        self.run("--sign", "text")
+        self.test.assertIn("Good signature", self.run("--verify", "text.gpg"))
+        self.run("-r", "virtual@example.org", "-o", "secret.gpg", "--encrypt", "text")
+        self.kill()
+        self.test.assertIn("a message", self.run("--decrypt", "secret.gpg"))
+
+
+class Gpg(Application):
+    program = "gpg (scdaemon)"
+    packages = ("gnupg", "scdaemon", "gpg-agent")
+    needs = ("gpg", "/usr/lib/gnupg/scdaemon")
+    version = ("gpg", "--version")
+
+    def setUp(self):
+        super().setUp()
+        self.gpg = GpgHome(self)
+
+    def set_algorithms(self, *numbers):
+        """RSA of so many bits, or else the number of a curve in gpg's menu."""
+        kinds = ["1" if number >= 1024 else "2" for number in numbers]
+        self.gpg.edit("admin", "key-attr", answers={"cardedit.genkeys.algo": kinds,
+            "cardedit.genkeys.size": [str(n) for n in numbers if n >= 1024],
+            "keygen.curve": [str(n) for n in numbers if n < 1024]})
+
+    def check_generated(self, *numbers):
+        self.reader()
+        if numbers:
+            self.set_algorithms(*numbers)
+        self.gpg.edit("admin", "generate")
+        status = self.gpg.run("--card-status")
+        self.assertNotIn("[none]", status)
+        self.gpg.use()
+        return status
+
+    def test_card_status(self):
+        """`gpg --card-status`"""
+        self.reader()
+        status = self.gpg.run("--card-status")
+        self.assertIn("Version ..........: 3.4", status)
+        self.assertIn("Virtual", status)
+
+    def test_generate_rsa(self):
+        """key generation on the card, RSA 2048; sign, verify, encrypt, decrypt"""
+        self.check_generated()
+
+    def test_generate_curve25519(self):
+        """the same with Ed25519 and Curve25519"""
+        self.assertIn("ed25519 cv25519 ed25519", self.check_generated(1, 1, 1))
+
+    def test_generate_nist(self):
+        """the same with NIST P-256, P-384 and P-521"""
+        self.assertIn("nistp256 nistp384 nistp521", self.check_generated(3, 4, 5))
+
+    def test_generate_rsa_4096(self):
+        """the same with RSA 4096 and 3072"""
+        self.assertIn("rsa4096 rsa3072 rsa2048", self.check_generated(4096, 3072, 2048))
+
+    def check_imported(self, *algorithms):
+        """Makes a key with subkeys here, moves them to the card, uses them there."""
+        self.reader()
+        first, *others = algorithms
+        self.gpg.run("--pinentry-mode", "loopback", "--passphrase", "", "--quick-generate-key",
+            "virtual@example.org", first, "sign", "never")
+        listed = self.gpg.run("--with-colons", "--list-keys")
+        fingerprint = re.search(r"^fpr:+([0-9A-F]{40}):", listed, re.M)[1]
+        for algorithm, use in zip(others, ("encrypt", "auth")):
+            self.gpg.run("--pinentry-mode", "loopback", "--passphrase", "", "--quick-add-key",
+                fingerprint, algorithm, use, "never")
+        self.gpg.talk("--edit-key", fingerprint, answers={
+            "keyedit.prompt": ["keytocard", "key 1", "keytocard", "key 1", "key 2", "keytocard", "save"],
+            "keyedit.keytocard.use_primary": "y",
+            "cardedit.genkeys.storekeytype": ["1", "2", "3"]})
+        status = self.gpg.run("--card-status")
+        self.assertIn("card-no: FF00", status)
+        self.gpg.use()
+
+    def test_import_rsa(self):
+        """`keytocard` of three RSA 2048 keys; sign, verify, encrypt, decrypt"""
+        self.check_imported("rsa2048", "rsa2048", "rsa2048")
+
+    def test_import_curve25519(self):
+        """the same with Ed25519 and Curve25519 keys"""
+        self.check_imported("ed25519", "cv25519", "ed25519")
+
+    def test_import_nist(self):
+        """the same with NIST P-256, P-384 and P-521 keys"""
+        self.check_imported("nistp256", "nistp384", "nistp521")
+
+    def test_change_pins(self):
+        """`--card-edit`: `passwd` for PIN, Admin PIN and Reset Code, unblocking"""
+        self.reader()
+        self.gpg.run("--card-status")
+        self.gpg.pins(new="654321")
+        self.gpg.edit("admin", "passwd", answers={"cardutil.change_pin.menu": ["1", "q"]})
+        self.gpg.pins(user="654321", new="87654321")
+        self.gpg.edit("admin", "passwd", answers={"cardutil.change_pin.menu": ["3", "q"]})
+        self.gpg.pins(user="654321", admin="87654321", new="11223344")
+        self.gpg.edit("admin", "passwd", answers={"cardutil.change_pin.menu": ["4", "q"]})
+        self.gpg.pins(user="wrong!", admin="87654321", code="11223344")
+        with self.assertRaises(Failure):
+            self.gpg.edit("verify")
+        self.assertIn("PIN retry counter : 2 3 3", self.gpg.run("--card-status"))
+        self.gpg.pins(code="11223344", new="222222")
+        self.gpg.edit("unblock")
+        self.gpg.pins(user="222222")
+        self.gpg.edit("verify")
+        self.assertIn("PIN retry counter : 3 3 3", self.gpg.run("--card-status"))
+
+    def test_data(self):
+        """`--card-edit`: name, language, login data, URL, forced signature PIN"""
+        self.reader()
+        self.gpg.edit("admin", "name", "lang", "login", "url", "forcesig", answers={
+            "keygen.smartcard.surname": "User", "keygen.smartcard.givenname": "Virtual",
+            "cardedit.change_lang": "en", "cardedit.change_login": "user",
+            "cardedit.change_url": "https://example.org/key"})
+        status = self.gpg.run("--card-status")
+        for line in ("Name of cardholder: Virtual User", "Language prefs ...: en",
+                "URL of public key : https://example.org/key", "Login data .......: user",
+                "Signature PIN ....: not forced"):
+            self.assertIn(line, status)
+
+    def test_touch_policy(self):
+        """`--card-edit`: `uif`, then signatures all the same"""
+        self.reader()
+        self.gpg.edit("admin", "generate")
+        self.gpg.edit("admin", "uif 1 on")
+        self.assertIn("UIF setting ......: Sign=on", self.gpg.run("--card-status"))
+        self.gpg.use()
+
+    def test_kdf(self):
+        """`--card-edit`: `kdf-setup`, then key generation and use"""
+        self.reader()
+        self.gpg.edit("admin", "kdf-setup")
+        self.assertIn("KDF setting ......: on", self.gpg.run("--card-status"))
+        self.gpg.edit("admin", "generate")
+        self.gpg.use()
+
+    def test_factory_reset(self):
+        """`--card-edit`: `factory-reset`"""
+        self.reader()
+        self.gpg.edit("admin", "generate")
+        self.gpg.edit("admin", "factory-reset", answers={
+            "cardedit.factory-reset.proceed": "y", "cardedit.factory-reset.really": "yes"})
+        status = self.gpg.run("--card-status")
+        self.assertIn("Signature key ....: [none]", status)
+        self.assertIn("PIN retry counter : 3 0 3", status)
