@@ -51,6 +51,17 @@ static void heard(struct device *device, const struct port_transfer *transfer)
 	}
 }
 
+/* What comes before a slot is open leads to nothing: the slot's state is asked for. */
+static void record(struct device *device, const struct port_transfer *transfer)
+{
+	bool open = false;
+
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		open = open || device->ios[i];
+	if (open)
+		recorder_event(device->recorder, transfer);
+}
+
 static void on_event(struct port_transfer *transfer)
 {
 	struct device *device = transfer->owner;
@@ -60,7 +71,7 @@ static void on_event(struct port_transfer *transfer)
 	switch (transfer->status) {
 	case PORT_OK:
 		device->event_errors = 0;
-		recorder_event(device->recorder, transfer);
+		record(device, transfer);
 		heard(device, transfer);
 		break;
 	case PORT_CANCELLED:
@@ -69,7 +80,7 @@ static void on_event(struct port_transfer *transfer)
 		device_lost(device);
 		break;
 	default:
-		recorder_event(device->recorder, transfer);
+		record(device, transfer);
 		device->event_errors++;
 		device->event_halted = transfer->status == PORT_STALL;
 		log_line(LOG_ERROR, "device %s: interrupt pipe: %s", device->name,

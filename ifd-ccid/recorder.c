@@ -528,6 +528,18 @@ static size_t print(struct recorder *r, struct cursor *c, uint64_t end, char *te
 	return used;
 }
 
+/* All but the opening is passed over. There is room for a line. */
+static size_t print_gap(struct recorder *r, struct cursor *c, char *text)
+{
+	struct recording_entry entry = { .kind = RECORDING_DROPPED, .at = deadline_now() };
+
+	pthread_mutex_lock(&r->lock);
+	entry.value = r->serial - c->serial;
+	c->serial = r->serial;
+	pthread_mutex_unlock(&r->lock);
+	return recording_print(&entry, text);
+}
+
 enum recorder_found recorder_read(
 	const char *device, uint64_t *position, int timeout_ms, char *text, size_t *length)
 {
@@ -543,10 +555,9 @@ enum recorder_found recorder_read(
 	}
 	if (*position == UINT64_MAX) {
 		cursor.serial = 1;
-		pthread_mutex_lock(&r->lock);
-		*position = r->serial;
-		pthread_mutex_unlock(&r->lock);
 		*length = print(r, &cursor, r->head_end, text, room);
+		*length += print_gap(r, &cursor, text + *length);
+		*position = cursor.serial;
 	} else {
 		cursor.serial = *position ? *position : 1;
 		wait_for(r, cursor.serial, timeout_ms);

@@ -20,6 +20,7 @@ struct trace {
 	struct pcapng *pcapng;
 	bool apdu;
 	bool begun;
+	bool gap; /* between the opening and now */
 	bool failed;
 	uint64_t dropped;
 };
@@ -93,8 +94,10 @@ static bool take(void *ctx, const struct recording_entry *entry)
 	if (!trace->begun)
 		fprintf(stderr, "pcscctl: tracing\n");
 	trace->begun = true;
-	if (entry->kind == RECORDING_DROPPED)
+	/* The first gap is all that was before. */
+	if (entry->kind == RECORDING_DROPPED && trace->gap)
 		trace->dropped += entry->value;
+	trace->gap = trace->gap || entry->kind == RECORDING_DROPPED;
 	if (trace->apdu) {
 		print_apdu(entry);
 		fflush(stdout);

@@ -4,6 +4,7 @@
 
 #include "vreader/ctl.h"
 #include "vreader/options.h"
+#include "vreader/replay_run.h"
 #include "vreader/run.h"
 #include "vreader/serve.h"
 
@@ -11,6 +12,7 @@ static const char usage_text[] =
 	"usage: vreader serve [OPTION]...\n"
 	"       vreader run [OPTION]... [--] COMMAND [ARGUMENT]...\n"
 	"       vreader ctl [--ctl PATH] COMMAND...\n"
+	"       vreader replay FILE --driver LIBRARY | --listen ADDRESS\n"
 	"\n"
 	"serve: virtual smart card readers over USB/IP\n"
 	"  --listen ADDRESS   unix:PATH or tcp:HOST:PORT; may be repeated\n"
@@ -106,6 +108,8 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
 		if (strcmp(argv[1], subcommands[i].name) == 0)
 			return subcommand(i, argc - 1, argv + 1);
+	if (strcmp(argv[1], "replay") == 0)
+		return replay_main(argc - 1, argv + 1);
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		fputs(usage_text, stdout);
 		return 0;

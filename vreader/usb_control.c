@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "vreader/bytes.h"
+#include "vreader/replay.h"
 
 enum {
 	/* The largest answer to a control request: a part of a USB ICC's response. */
@@ -185,6 +186,12 @@ static const struct {
 
 static int run_request(struct usb_device *dev, struct request *r)
 {
+	int n = dev->replay ? replay_control(dev->replay, r->setup, r->data, r->len, r->answer,
+				      CONTROL_MAX)
+			    : REPLAY_NOT_MINE;
+
+	if (n != REPLAY_NOT_MINE)
+		return n;
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (requests[i].type == r->type &&
 			(requests[i].request == ANY_REQUEST ||

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "vreader/replay.h"
+
 void usb_finish(struct usb_device *dev, struct usb_urb *urb, int32_t status)
 {
 	urb->status = status;
@@ -28,7 +30,8 @@ void usb_reset_functions(struct usb_device *dev)
 {
 	reset_endpoints(dev);
 	for (size_t i = 0; i < dev->profile.interface_count; i++)
-		ccid_reset(dev->functions[i].ccid);
+		if (dev->functions[i].ccid)
+			ccid_reset(dev->functions[i].ccid);
 }
 
 static struct endpoint *add_endpoint(
@@ -78,6 +81,31 @@ struct usb_device *usb_device_new(const struct profile *profile)
 			usb_device_free(dev);
 			return NULL;
 		}
+	}
+	return dev;
+}
+
+struct usb_device *usb_device_new_replay(struct replay *replay)
+{
+	struct usb_device *dev = calloc(1, sizeof(*dev));
+	const struct replay_endpoint *eps;
+	size_t count;
+
+	if (!dev)
+		return NULL;
+	dev->profile = *replay_profile(replay);
+	dev->configuration = 1;
+	dev->replay = replay;
+	dev->functions[0].dev = dev;
+	eps = replay_endpoints(replay, &count);
+	for (size_t i = 0; i < count; i++) {
+		struct endpoint *ep =
+			add_endpoint(dev, 0, eps[i].address, eps[i].type, eps[i].packet);
+
+		if (eps[i].type == USB_ENDPOINT_XFER_INTERRUPT)
+			dev->functions[0].interrupt_in = ep;
+		else if (eps[i].address & USB_DIR_IN)
+			dev->functions[0].bulk_in = ep;
 	}
 	return dev;
 }
@@ -203,9 +231,18 @@ void usb_device_run(struct usb_device *dev, int64_t now)
 	dev->now = now;
 	usb_control_pump(dev);
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
-		ccid_run(dev->functions[i].ccid, now);
+		if (dev->functions[i].ccid)
+			ccid_run(dev->functions[i].ccid, now);
 		endpoint_pump_interface(dev, i, now);
 	}
+}
+
+/* Its events are due when the script has come to them. */
+static int64_t replay_deadline(const struct usb_device *dev)
+{
+	const struct endpoint *ep = dev->functions[0].interrupt_in;
+
+	return ep && ep->urbs && replay_event_due(dev->replay) ? 0 : CCID_NO_DEADLINE;
 }
 
 int64_t usb_device_deadline(const struct usb_device *dev)
@@ -214,7 +251,7 @@ int64_t usb_device_deadline(const struct usb_device *dev)
 
 	for (size_t i = 0; i < dev->profile.interface_count; i++) {
 		const struct function *f = &dev->functions[i];
-		int64_t one = ccid_deadline(f->ccid);
+		int64_t one = f->ccid ? ccid_deadline(f->ccid) : replay_deadline(dev);
 
 		if (one < due)
 			due = one;

@@ -44,10 +44,13 @@ struct usb_stats {
 };
 
 struct usb_device;
+struct replay;
 typedef void (*usb_complete)(void *ctx, struct usb_urb *urb);
 
 /* The profile is copied. NULL without memory. */
 struct usb_device *usb_device_new(const struct profile *profile);
+/* One that behaves as recorded (replay.h); the replay is borrowed. */
+struct usb_device *usb_device_new_replay(struct replay *replay);
 void usb_device_free(struct usb_device *dev);
 
 const struct profile *usb_device_profile(const struct usb_device *dev);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vreader/replay.h"
+
 #define MS ((int64_t)1000000)
 /* Between copies of a message that a fault script repeats, ns. */
 #define AGAIN_GAP (100 * MS)
@@ -146,7 +148,8 @@ static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
 
 	while (ep->urbs) {
 		uint8_t packet[NOTIFICATION_MAX + FAULT_BYTES_MAX];
-		size_t n = ccid_interrupt_in(ccid, packet, NOTIFICATION_MAX);
+		size_t n = dev->replay ? replay_event(dev->replay, packet, NOTIFICATION_MAX)
+				       : ccid_interrupt_in(ccid, packet, NOTIFICATION_MAX);
 		struct usb_urb *urb;
 
 		if (n && dev->faults)
@@ -216,17 +219,37 @@ void endpoint_host_notify(void *ctx)
 		pump_interrupt_in(f->dev, f->interrupt_in);
 }
 
+static void replayed(void *ctx, const struct replay_answer *answer)
+{
+	struct function *f = ctx;
+	struct message *m;
+
+	if (answer->vanish)
+		f->dev->gone = true;
+	if (!f->bulk_in || answer->vanish)
+		return;
+	m = endpoint_queue(f->bulk_in, answer->bytes, answer->len, f->dev->now);
+	if (!m)
+		return;
+	m->stall = answer->stall;
+	m->no_zlp = answer->no_zlp;
+}
+
 static void pump_bulk_out(struct usb_device *dev, struct endpoint *ep, int64_t now)
 {
 	struct function *f = &dev->functions[ep->interface];
 
-	while (ep->urbs && !ep->halted && f->bulk_in->message_count < ANSWERS_MAX) {
+	while (ep->urbs && !ep->halted &&
+		(!f->bulk_in || f->bulk_in->message_count < ANSWERS_MAX)) {
 		struct usb_urb *urb = endpoint_pop(ep);
 		bool last = urb->length % ep->packet || urb->length == 0 || urb->zero_packet;
 
 		dev->stats.bulk_out++;
 		urb->actual = urb->length;
-		ccid_bulk_out(f->ccid, urb->data, urb->length, last, now);
+		if (dev->replay)
+			replay_bulk_out(dev->replay, urb->data, urb->length, last, replayed, f);
+		else
+			ccid_bulk_out(f->ccid, urb->data, urb->length, last, now);
 		usb_finish(dev, urb, USBIP_STATUS_OK);
 	}
 }

@@ -55,6 +55,7 @@ struct usb_device {
 	int64_t now;                 /* of the call being served, ns */
 	struct fault_script *faults; /* NULL: none */
 	bool gone;
+	struct replay *replay;    /* speaks in place of the readers; NULL: none */
 	struct usb_urb *controls; /* of the control pipe, oldest first; it runs one at a time */
 	bool control_done;        /* the oldest has run and waits for control_due */
 	int64_t control_due;      /* ns; CCID_NO_DEADLINE: a script swallowed the answer */
