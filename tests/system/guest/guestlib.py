@@ -2,6 +2,7 @@
 """What the guest's tests share: the host's hands, processes that always end, and waiting with a deadline."""
 
 import contextlib
+import glob
 import json
 import os
 import queue
@@ -20,6 +21,7 @@ LIBDIR = STAGE / "usr/lib/x86_64-linux-gnu"
 DRIVERS = STAGE / "usr/lib/pcsc/drivers"
 OPTIONS = json.loads((SHARE / "options.json").read_text())
 NAMES = ("libpcsclite1", "libccid", "pcscd")
+PORT_FREE = 4  # of vhci_hcd, in its status
 DEBIAN_ARCHIVES = Path("/var/cache/apt/archives")
 
 
@@ -311,10 +313,23 @@ def add_card_device(host, identifier="rdr"):
 
 
 def usbip_attach(busid):
+    """By Debian's tool, which fails while the kernel is still busy with a device that it attached before."""
+    def attached():
+        try:
+            run("usbip", "attach", "-r", "127.0.0.1", "-b", busid)
+        except AssertionError as error:
+            if "open vhci_driver" not in str(error):
+                raise
+            return False
+        return True
     run("modprobe", "vhci_hcd")
-    run("usbip", "attach", "-r", "127.0.0.1", "-b", busid)
+    eventually(attached, step=0.1, what=f"{busid} attached")
 
 
 def usbip_detach_all():
-    for port in range(16):
-        run("usbip", "detach", "-p", str(port), check=False)
+    """By the kernel: what the tool finds in the way must not stay attached."""
+    for status in glob.glob("/sys/devices/platform/vhci_hcd.*/status*"):
+        for line in Path(status).read_text().splitlines()[1:]:
+            _, port, state = line.split()[:3]
+            if int(state) != PORT_FREE:
+                (Path(status).parent / "detach").write_text(str(int(port)))
