@@ -15,3 +15,4 @@ target_compile_definitions(test_ccid_serial PRIVATE
 cardwire_unit_test(quirk quirks_core)
 target_include_directories(test_quirk PRIVATE ${PROJECT_SOURCE_DIR}/ifd-ccid)
 target_compile_definitions(test_quirk PRIVATE QUIRKS_FOLDER="${PROJECT_SOURCE_DIR}/quirks")
+cardwire_unit_test(ccid_pinpad ccid_core)
