@@ -121,7 +121,8 @@ static struct block block_of(const struct pinpad_entry *entry, size_t offset)
 {
 	uint8_t format = entry->bmFormatString;
 	uint8_t length = entry->bmPINLengthFormat;
-	size_t at = (format & CCID_PIN_FORMAT_POSITION_MASK) >> CCID_PIN_FORMAT_POSITION_SHIFT;
+	size_t at =
+		(size_t)(format & CCID_PIN_FORMAT_POSITION_MASK) >> CCID_PIN_FORMAT_POSITION_SHIFT;
 	size_t length_at = length & CCID_PIN_LENGTH_POSITION_MASK;
 
 	return (struct block){

@@ -68,7 +68,7 @@ static unsigned bits(const uint8_t *data, size_t at, size_t width)
 	unsigned value = 0;
 
 	for (size_t i = at; i < at + width; i++)
-		value = value << 1 | (data[i / 8] >> (7 - i % 8) & 1U);
+		value = value << 1 | ((unsigned)data[i / 8] >> (7 - i % 8) & 1U);
 	return value;
 }
 
