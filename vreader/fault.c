@@ -15,7 +15,9 @@ enum {
 	/* Control requests are numbered beyond the bMessageTypes: one of these and bRequest. */
 	CONTROL_STANDARD = 0x100,
 	CONTROL_CLASS = 0x200,
-	WORDS_MAX = 8,
+	WORDS_MAX = 12,
+	CONDITION_MAX = 32, /* bytes that a condition compares */
+	FULL_PACKET = 64,   /* wMaxPacketSize of a full-speed bulk pipe */
 	EXTENSIONS_MAX = 1000,
 	COPIES_MAX = 100,
 	DELAY_MAX_MS = 600000,
@@ -24,8 +26,18 @@ enum {
 struct rule;
 typedef void (*apply_handler)(const struct rule *rule, struct fault_outcome *out);
 
+/* Bytes that a message of the host begins with, behind its header. */
+struct beginning {
+	size_t len; /* 0: whatever it begins with */
+	uint8_t bytes[CONDITION_MAX];
+};
+
 struct rule {
 	struct rule *next;
+	struct beginning with;  /* the host's message must begin so */
+	struct beginning until; /* an Escape of the host that begins so ends the rule */
+	uint8_t unless_after;   /* bMessageType before the host's message; 0: any */
+	bool over;
 	uint32_t command; /* as fault_apply() has it, or ANY_MESSAGE */
 	uint32_t from;    /* counted from 1 */
 	uint32_t to;
@@ -38,6 +50,10 @@ struct rule {
 
 struct fault_script {
 	struct rule *rules;
+	uint8_t before; /* bMessageType of the host's message before the last */
+	uint8_t last;
+	uint8_t data[CONDITION_MAX]; /* of the last */
+	size_t data_len;
 };
 
 /* --- What the actions do ---------------------------------------------------------------------- */
@@ -126,6 +142,25 @@ static void do_data(const struct rule *r, struct fault_outcome *out)
 	put_le32(out->msg + CCID_MSG_dwLength, (uint32_t)r->len);
 }
 
+/* A command that failed: no data, bStatus and bError say so. */
+static void do_fail(const struct rule *r, struct fault_outcome *out)
+{
+	if (out->len < CCID_MSG_HEADER_SIZE)
+		return;
+	out->len = CCID_MSG_HEADER_SIZE;
+	put_le32(out->msg + CCID_MSG_dwLength, 0);
+	out->msg[CCID_MSG_bStatus] =
+		(uint8_t)((out->msg[CCID_MSG_bStatus] & CCID_ICC_MASK) | CCID_COMMAND_FAILED);
+	out->msg[CCID_MSG_bError] = (uint8_t)r->args[0];
+}
+
+static void do_drop_full(const struct rule *r, struct fault_outcome *out)
+{
+	(void)r;
+	if (out->len % FULL_PACKET == 0)
+		out->drop = true;
+}
+
 static void do_before(const struct rule *r, struct fault_outcome *out)
 {
 	memcpy(out->before, r->bytes, r->len);
@@ -185,6 +220,8 @@ static const struct action {
 	bool control; /* also for answers on the control pipe */
 } actions[] = {
 	{ "drop", NOTHING, 0, do_drop, true },
+	{ "drop-full", NOTHING, 0, do_drop_full, false },
+	{ "fail", NUMBER, 255, do_fail, false },
 	{ "delay", NUMBER, DELAY_MAX_MS, do_delay, true },
 	{ "truncate", NUMBER, UINT32_MAX, do_truncate, true },
 	{ "oversize", NUMBER, FAULT_BYTES_MAX, do_oversize, true },
@@ -275,17 +312,16 @@ static bool parse_which(char *text, struct rule *r)
 	return !dash || (parse_number(dash + 1, UINT32_MAX, &r->to) && r->to >= r->from);
 }
 
-static bool parse_hex(const char *text, struct rule *r)
+static bool parse_hex(const char *text, uint8_t *bytes, size_t max, size_t *len)
 {
 	size_t digits = strlen(text);
 
-	if (digits % 2 || digits / 2 > sizeof(r->bytes) ||
-		strspn(text, "0123456789abcdefABCDEF") != digits)
+	if (digits % 2 || digits / 2 > max || strspn(text, "0123456789abcdefABCDEF") != digits)
 		return false;
-	for (r->len = 0; r->len < digits / 2; r->len++) {
-		const char pair[3] = { text[2 * r->len], text[2 * r->len + 1], '\0' };
+	for (*len = 0; *len < digits / 2; ++*len) {
+		const char pair[3] = { text[2 * *len], text[2 * *len + 1], '\0' };
 
-		r->bytes[r->len] = (uint8_t)strtoul(pair, NULL, 16);
+		bytes[*len] = (uint8_t)strtoul(pair, NULL, 16);
 	}
 	return true;
 }
@@ -312,35 +348,76 @@ static bool parse_args(const struct action *a, char **words, size_t count, struc
 		return count == 2 && parse_count(words[0], a->max, &r->args[0]) &&
 		       parse_number(words[1], 255, &r->args[1]);
 	case HEX:
-		return count == 1 && parse_hex(words[0], r);
+		return count == 1 && parse_hex(words[0], r->bytes, sizeof(r->bytes), &r->len);
 	}
 	return false;
+}
+
+static bool parse_message(const char *word, uint32_t *command)
+{
+	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
+		if (strcmp(messages[i].name, word) == 0) {
+			*command = messages[i].command;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_beginning(const char *text, struct beginning *b)
+{
+	return parse_hex(text, b->bytes, sizeof(b->bytes), &b->len) && b->len > 0;
+}
+
+/* Takes conditions off the front of the words. False: one is wrong. */
+static bool parse_conditions(char ***words, size_t *count, struct rule *r)
+{
+	while (*count >= 2) {
+		const char *argument = (*words)[1];
+		uint32_t command = 0;
+		bool ok;
+
+		if (strcmp((*words)[0], "if") == 0)
+			ok = parse_beginning(argument, &r->with);
+		else if (strcmp((*words)[0], "until") == 0)
+			ok = parse_beginning(argument, &r->until);
+		else if (strcmp((*words)[0], "unless-after") == 0)
+			ok = parse_message(argument, &command) && command != ANY_MESSAGE &&
+			     command < CONTROL_STANDARD;
+		else
+			return true;
+		if (!ok)
+			return false;
+		if (command)
+			r->unless_after = (uint8_t)command;
+		*words += 2;
+		*count -= 2;
+	}
+	return true;
 }
 
 /* words: after "on". NULL when done, else what is wrong. */
 static const char *parse_rule(char **words, size_t count, struct rule *r)
 {
-	bool known = false;
-
 	if (count < 3)
-		return "expected: on MESSAGE WHICH ACTION [ARGUMENT]...";
-	for (size_t i = 0; i < sizeof(messages) / sizeof(messages[0]); i++) {
-		if (strcmp(messages[i].name, words[0]) == 0) {
-			r->command = messages[i].command;
-			known = true;
-		}
-	}
-	if (!known)
+		return "expected: on MESSAGE WHICH [CONDITION]... ACTION [ARGUMENT]...";
+	if (!parse_message(words[0], &r->command))
 		return "no such message";
 	if (!parse_which(words[1], r))
 		return "expected N, N-M or *";
+	words += 2;
+	count -= 2;
+	if (!parse_conditions(&words, &count, r))
+		return "wrong condition";
+	if (count == 0)
+		return "no such action";
 	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (strcmp(actions[i].name, words[2]) != 0)
+		if (strcmp(actions[i].name, words[0]) != 0)
 			continue;
 		if (r->command >= CONTROL_STANDARD && !actions[i].control)
 			return "that action is not for the control pipe";
 		r->apply = actions[i].apply;
-		return parse_args(&actions[i], words + 3, count - 3, r) ? NULL : "wrong arguments";
+		return parse_args(&actions[i], words + 1, count - 1, r) ? NULL : "wrong arguments";
 	}
 	return "no such action";
 }
@@ -439,6 +516,33 @@ uint32_t fault_control(const uint8_t setup[8])
 	return (class ? CONTROL_CLASS : CONTROL_STANDARD) | setup[USB_SETUP_bRequest];
 }
 
+static bool begins(const struct fault_script *script, const struct beginning *b)
+{
+	return script->data_len >= b->len && memcmp(script->data, b->bytes, b->len) == 0;
+}
+
+void fault_heard(struct fault_script *script, const uint8_t *message, size_t len)
+{
+	size_t n = len > CCID_MSG_HEADER_SIZE ? len - CCID_MSG_HEADER_SIZE : 0;
+
+	if (len < CCID_MSG_HEADER_SIZE)
+		return;
+	script->before = script->last;
+	script->last = message[CCID_MSG_bMessageType];
+	script->data_len = n < sizeof(script->data) ? n : sizeof(script->data);
+	memcpy(script->data, message + CCID_MSG_HEADER_SIZE, script->data_len);
+	for (struct rule *r = script->rules; r; r = r->next)
+		if (script->last == PC_to_RDR_Escape && r->until.len && begins(script, &r->until))
+			r->over = true;
+}
+
+/* Conditions are about the host's last message, which the one that starts now answers. */
+static bool holds(const struct fault_script *script, const struct rule *r)
+{
+	return !r->over && begins(script, &r->with) &&
+	       !(r->unless_after && r->unless_after == script->before);
+}
+
 void fault_apply(struct fault_script *script, uint32_t command, uint8_t *msg, size_t len,
 	struct fault_outcome *out)
 {
@@ -451,7 +555,8 @@ void fault_apply(struct fault_script *script, uint32_t command, uint8_t *msg, si
 		/* "any" is the answer to any message of the bulk pipe. */
 		bool other = command == RDR_to_PC_NotifySlotChange || command >= CONTROL_STANDARD;
 
-		if (r->command != command && (r->command != ANY_MESSAGE || other))
+		if ((r->command != command && (r->command != ANY_MESSAGE || other)) ||
+			!holds(script, r))
 			continue;
 		if (r->seen < UINT32_MAX)
 			r->seen++;

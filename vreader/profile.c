@@ -247,7 +247,7 @@ static size_t put_interface(const struct profile *p, size_t i, uint8_t *out)
 	out[USB_INTERFACE_iInterface] = intf->name[0] ? (uint8_t)(STRING_INTERFACE + i) : 0;
 	if (intf->place == PLACE_AFTER_ENDPOINTS)
 		n += put_endpoints(p, i, out + n);
-	memcpy(out + n, intf->ccid, CCID_DESC_SIZE);
+	memcpy(out + n, intf->lies ? intf->shown : intf->ccid, CCID_DESC_SIZE);
 	n += CCID_DESC_SIZE;
 	if (intf->place == PLACE_AFTER_INTERFACE)
 		n += put_endpoints(p, i, out + n);

@@ -37,6 +37,8 @@ struct profile_interface {
 	char name[PROFILE_NAME_MAX];
 	enum profile_place place;
 	uint8_t ccid[CCID_DESC_SIZE];
+	bool lies;                     /* it does what `ccid` says, and shows another: */
+	uint8_t shown[CCID_DESC_SIZE]; /* instead */
 	uint32_t contactless; /* a bit for each slot that is for tags */
 	bool exclusive;       /* one slot at a time has power */
 	bool raw;             /* contactless firmware with raw commands only (pn532.h) */

@@ -98,9 +98,9 @@ static size_t get_list(json_object *o, const char *key, uint32_t *list)
 	return n;
 }
 
-static bool get_ccid(json_object *o, uint8_t ccid[CCID_DESC_SIZE])
+static bool get_ccid(json_object *o, const char *key, uint8_t ccid[CCID_DESC_SIZE])
 {
-	const char *hex = get_string(o, "ccid_descriptor_hex");
+	const char *hex = get_string(o, key);
 
 	if (strlen(hex) != (size_t)2 * CCID_DESC_SIZE ||
 		strspn(hex, "0123456789abcdefABCDEF") != strlen(hex))
@@ -128,9 +128,13 @@ static bool add_interface(json_object *o, struct profile *p, const struct fault 
 		!get_number(d, "bInterfaceProtocol", 255, &protocol) ||
 		!get_number(d, "bNumEndpoints", 3, &endpoints))
 		return fail(f, "%s: no usable \"interface\"", get_string(o, "file"));
-	if (!get_ccid(o, intf->ccid))
+	if (!get_ccid(o, "ccid_descriptor_hex", intf->ccid))
 		return fail(f, "%s: \"ccid_descriptor_hex\" is not %d bytes", get_string(o, "file"),
 			CCID_DESC_SIZE);
+	intf->lies = json_object_object_get_ex(o, "shown_descriptor_hex", NULL);
+	if (intf->lies && !get_ccid(o, "shown_descriptor_hex", intf->shown))
+		return fail(f, "%s: \"shown_descriptor_hex\" is not %d bytes",
+			get_string(o, "file"), CCID_DESC_SIZE);
 	intf->number = (uint8_t)number;
 	intf->cls = (uint8_t)cls;
 	intf->subclass = (uint8_t)subclass;
