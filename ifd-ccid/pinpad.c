@@ -127,7 +127,7 @@ static struct block block_of(const struct pinpad_entry *entry, size_t offset)
 
 	return (struct block){
 		.at = 8 * offset + (format & CCID_PIN_FORMAT_BYTES ? 8 * at : at),
-		.size = 8U * (entry->bmPINBlockString & CCID_PIN_BLOCK_SIZE_MASK),
+		.size = 8 * (size_t)(entry->bmPINBlockString & CCID_PIN_BLOCK_SIZE_MASK),
 		.width = (format & CCID_PIN_FORMAT_TYPE_MASK) == CCID_PIN_FORMAT_BCD ? 4 : 8,
 		.length_at =
 			8 * offset + (length & CCID_PIN_LENGTH_BYTES ? 8 * length_at : length_at),

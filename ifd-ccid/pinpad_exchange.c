@@ -228,22 +228,23 @@ static RESPONSECODE answer_sw(uint16_t sw, uint8_t *rx, size_t *rx_len)
 }
 
 static RESPONSECODE run_entry(
-	struct slot *slot, struct pinpad_entry *entry, uint8_t *rx, size_t *rx_len)
+	struct slot *slot, const struct pinpad_entry *asked, uint8_t *rx, size_t *rx_len)
 {
 	const struct quirk_set *quirks = device_quirks(slot->device);
-	struct pinpad_run run = { .entry = entry, .known = pinpad_ask(slot).validation };
+	struct pinpad_entry entry = *asked;
+	struct pinpad_run run = { .entry = &entry, .known = pinpad_ask(slot).validation };
 	uint8_t with_lc[HEADER + 1] = { 0 };
 	enum ccid_result result;
 
-	if (quirks->pin_append_lc && entry->apdu_len == HEADER) {
-		memcpy(with_lc, entry->apdu, HEADER);
-		entry->apdu = with_lc;
-		entry->apdu_len = sizeof(with_lc);
+	result = prepare(slot, &entry);
+	if (quirks->pin_append_lc && entry.apdu_len == HEADER) {
+		memcpy(with_lc, entry.apdu, HEADER);
+		entry.apdu = with_lc;
+		entry.apdu_len = sizeof(with_lc);
 	}
-	result = prepare(slot, entry);
 	slot->entry = &run;
 	if (result == CCID_OK)
-		result = carry(slot, entry, rx, rx_len);
+		result = carry(slot, &entry, rx, rx_len);
 	slot->entry = NULL;
 	if (run.sw && result != CCID_OK)
 		return answer_sw(run.sw, rx, rx_len);

@@ -73,7 +73,7 @@ static struct places places_of(struct pin_format f, size_t offset)
 	if (f.bmPINLengthFormat & CCID_PIN_LENGTH_BYTES)
 		length *= 8;
 	return (struct places){ .digits = 8 * offset + at,
-		.block = 8U * (f.bmPINBlockString & 0x0F),
+		.block = 8 * (size_t)(f.bmPINBlockString & 0x0F),
 		.length = 8 * offset + length,
 		.length_bits = f.bmPINBlockString >> 4,
 		.width = type == CCID_PIN_FORMAT_BCD ? 4 : 8,
