@@ -80,7 +80,7 @@ enum recorder_found {
 enum recorder_found recorder_read(
 	const char *device, uint64_t *position, int timeout_ms, char *text, size_t *length);
 
-#define RECORDER_TEXT_MIN (3 * RECORDING_DATA_MAX + 512)
+#define RECORDER_TEXT_MIN ((size_t)256 << 10) /* holds the longest line and more */
 
 /* Writes a line "live DEVICE" or "gone DEVICE" for each recording. *LENGTH: room in, length out. */
 void recorder_list(char *text, size_t *length);
