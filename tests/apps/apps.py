@@ -75,7 +75,7 @@ class Application(unittest.TestCase):
         home = self.tmp / "home"
         home.mkdir(mode=0o700)
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home),
-            "LC_ALL": "C.UTF-8", "LD_LIBRARY_PATH": str(BUILD / "lib"), "TMPDIR": str(self.tmp)}
+            "LC_ALL": "C.UTF-8", "VREADER": str(VREADER), "LD_LIBRARY_PATH": str(BUILD / "lib"), "TMPDIR": str(self.tmp)}
 
     def reader(self, *options, card="openpgp"):
         """Starts a reader with a card until the test ends; the programs that run() starts use it."""
@@ -116,3 +116,20 @@ class Application(unittest.TestCase):
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
             return result.stdout or "not installed"
         return ""
+
+
+def ssh_login(test, public_keys, options):
+    """Logs in at a daemon of its own that takes these keys; returns what a command there printed."""
+    home = test.tmp / "ssh"
+    home.mkdir(mode=0o700)
+    test.run_("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / "host")
+    test.write("ssh/authorized", public_keys)
+    test.write("ssh/known", "test " + (home / "host.pub").read_text())
+    # Below a proxy command sshd needs no port: it serves its standard input.
+    test.write("ssh/sshd_config", f"HostKey {home}/host\nAuthorizedKeysFile {home}/authorized\n"
+        "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n")
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+    return test.run_("ssh", "-F", "none", "-q", "-T", "-o", f"UserKnownHostsFile={home}/known",
+        "-o", f"ProxyCommand={shutil.which('sshd')} -i -f {home}/sshd_config -E {home}/log",
+        "-o", "PreferredAuthentications=publickey", *options, "test", "echo logged in")

@@ -172,7 +172,7 @@ uint16_t pgp_pin_put_code(struct openpgp *o, const uint8_t *data, size_t len)
 	return SW_OK;
 }
 
-/* 81: algorithm, 00 none, 03 iterated and salted; 88, 89: what the first PW1 and PW3 become. */
+/* 81: algorithm, 00 none, 03 iterated and salted; 87, 88: what the first PW1 and PW3 become. */
 uint16_t pgp_pin_put_kdf(struct openpgp *o, const uint8_t *data, size_t len)
 {
 	struct ber_item algorithm, pw1, pw3;
@@ -184,15 +184,14 @@ uint16_t pgp_pin_put_kdf(struct openpgp *o, const uint8_t *data, size_t len)
 			set_pin(o, (enum pin)pin, (const uint8_t *)pins[pin].factory,
 				strlen(pins[pin].factory));
 	} else if (algorithm.value[0] == 0x03) {
-		if (ber_find(data, len, 0x88, &pw1) && good_length(PW1, pw1.len))
+		if (ber_find(data, len, 0x87, &pw1) && good_length(PW1, pw1.len))
 			set_pin(o, PW1, pw1.value, pw1.len);
-		if (ber_find(data, len, 0x89, &pw3) && good_length(PW3, pw3.len))
+		if (ber_find(data, len, 0x88, &pw3) && good_length(PW3, pw3.len))
 			set_pin(o, PW3, pw3.value, pw3.len);
 	} else {
 		return SW_WRONG_DATA;
 	}
 	state_put(o->state, "openpgp.00F9", data, len);
-	o->verified = 0;
 	return SW_OK;
 }
 

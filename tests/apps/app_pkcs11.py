@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Programs that use OpenSC's PKCS#11 module: OpenSSL, GnuTLS, NSS, p11-kit, PAM modules."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from apps import PW1, Application, module_file
+from app_opensc import MODULE, pkcs15_generate
+
+ENGINE = module_file("engines-3/pkcs11.so")
+PAM_P11 = module_file("security/pam_p11.so")
+PAM_PKCS11 = module_file("security/pam_pkcs11.so")
+OPENCRYPTOKI = module_file("pkcs11/libopencryptoki.so")
+P11_CLIENT = module_file("pkcs11/p11-kit-client.so")
+
+
+def public_key(test, identifier="3"):
+    text = test.run_("pkcs15-tool", "--read-public-key", identifier)
+    return text[text.index("-----BEGIN"):]
+
+
+class Openssl(Application):
+    program = "openssl (PKCS#11 engine)"
+    packages = ("openssl", "libengine-pkcs11-openssl", "opensc-pkcs11", "opensc")
+    needs = ("openssl", "openpgp-tool", ENGINE, MODULE)
+    version = ("openssl", "version")
+
+    def test_sign(self):
+        """`openssl dgst -engine pkcs11 -sign`, checked with the public key; a self-signed certificate"""
+        self.reader()
+        pkcs15_generate(self)
+        self.write("key.pem", public_key(self))
+        data = self.write("data", "a message\n")
+        self.env |= {"PKCS11_MODULE_PATH": MODULE}
+        key = f"pkcs11:object=Authentication%20key;type=private;pin-value={PW1}"
+        self.run_("openssl", "dgst", "-engine", "pkcs11", "-keyform", "engine", "-sign", key, "-sha256",
+            "-out", "signature", data)
+        self.assertIn("Verified OK", self.run_("openssl", "dgst", "-sha256", "-verify", "key.pem",
+            "-signature", "signature", data))
+        self.run_("openssl", "req", "-engine", "pkcs11", "-keyform", "engine", "-key", key, "-new",
+            "-x509", "-subj", "/CN=virtual", "-out", "certificate.pem")
+        self.run_("openssl", "verify", "-CAfile", "certificate.pem", "certificate.pem")
+
+
+class P11tool(Application):
+    program = "p11tool (GnuTLS)"
+    packages = ("gnutls-bin", "opensc-pkcs11", "opensc")
+    needs = ("p11tool", "openpgp-tool", MODULE)
+    version = ("p11tool", "--version")
+
+    def test_sign(self):
+        """`p11tool --list-tokens`, `--list-all --login`, `--test-sign`"""
+        self.reader()
+        pkcs15_generate(self)
+        tokens = self.run_("p11tool", "--provider", MODULE, "--list-token-urls")
+        token = re.search(r"pkcs11:\S*OpenPGP%20card%20%28User%20PIN%29\S*", tokens)[0]
+        self.env["GNUTLS_PIN"] = PW1
+        listed = self.run_("p11tool", "--provider", MODULE, "--login", "--list-all", "--only-urls", token)
+        key = next(line for line in listed.splitlines()
+            if "Authentication" in line and "type=private" in line)
+        self.run_("p11tool", "--provider", MODULE, "--login", "--test-sign", key)
+
+
+class P11Kit(Application):
+    program = "p11-kit"
+    packages = ("p11-kit", "p11-kit-modules", "opensc-pkcs11", "opensc")
+    needs = ("p11-kit", "openpgp-tool", "pkcs11-tool", MODULE)
+    version = ("p11-kit", "--version")
+
+    def test_list(self):
+        """`p11-kit list-modules`"""
+        self.reader()
+        self.assertIn("OpenPGP card", self.run_("p11-kit", "list-modules"))
+
+    def test_remote(self):
+        """`p11-kit server` on a Unix socket; `pkcs11-tool` signs through `p11-kit-client.so`"""
+        self.reader()
+        pkcs15_generate(self)
+        socket = self.tmp / "p11"
+        output = self.run_("p11-kit", "server", "--name", socket, "--provider", MODULE, "pkcs11:")
+        server = int(re.search(r"P11_KIT_SERVER_PID=(\d+)", output)[1])
+        try:
+            self.env["P11_KIT_SERVER_ADDRESS"] = re.search(r"P11_KIT_SERVER_ADDRESS=(.*?);", output)[1]
+            text = self.run_("pkcs11-tool", "--module", P11_CLIENT, "--login", "--pin", PW1, "--test")
+            self.assertIn("No errors", text)
+        finally:
+            os.kill(server, signal.SIGTERM)
+
+
+class Opencryptoki(Application):
+    program = "opencryptoki"
+    packages = ("opencryptoki", "p11-kit", "opensc-pkcs11")
+    needs = ("p11-kit", OPENCRYPTOKI, MODULE)
+    version = None
+
+    def test_beside(self):
+        """installed beside OpenSC; both seen through `p11-kit list-modules`"""
+        self.reader()
+        modules = self.write("modules/opencryptoki.module", f"module: {OPENCRYPTOKI}\n").parent
+        self.write("modules/opensc.module", f"module: {MODULE}\n")
+        self.write("home/.config/pkcs11/pkcs11.conf", "user-config: only\n")
+        (self.tmp / "home/.config/pkcs11/modules").symlink_to(modules)
+        listed = self.run_("p11-kit", "list-modules")
+        self.assertIn("opencryptoki: ", listed)
+        self.assertIn("OpenPGP card", listed)
+
+
+class Nss(Application):
+    program = "modutil, certutil (NSS)"
+    packages = ("libnss3-tools", "opensc-pkcs11", "opensc")
+    needs = ("modutil", "certutil", "openpgp-tool", MODULE)
+
+    def test_list(self):
+        """`modutil -add`, `-list`; `certutil -K` lists the card's keys"""
+        self.reader()
+        pkcs15_generate(self)
+        database = self.tmp / "nss"
+        database.mkdir()
+        self.write("empty", "\n")
+        self.write("pin", PW1 + "\n")
+        self.run_("certutil", "-N", "-d", f"sql:{database}", "--empty-password")
+        self.run_("modutil", "-dbdir", f"sql:{database}", "-add", "opensc", "-libfile", MODULE, "-force")
+        listed = self.run_("modutil", "-dbdir", f"sql:{database}", "-list", "opensc", "-force")
+        token = re.search(r"Token Name: (.*\(User PIN\))", listed)[1].strip()
+        keys = self.run_("certutil", "-K", "-d", f"sql:{database}", "-h", token, "-f", "pin")
+        self.assertIn("rsa", keys)
+
+
+class PamP11(Application):
+    program = "pam_p11"
+    packages = ("libpam-p11", "pamtester", "opensc-pkcs11", "opensc")
+    needs = ("pamtester", "openpgp-tool", PAM_P11, MODULE)
+
+    def test_authenticate(self):
+        """`pamtester` with a PAM stack of pam_p11 and the card's key in `authorized_keys`; a wrong PIN"""
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to write a PAM service")
+        self.reader()
+        pkcs15_generate(self)
+        keys = self.run_("ssh-keygen", "-D", MODULE)
+        service = f"cardwire-test-{os.getpid()}"
+        pam = pathlib.Path("/etc/pam.d") / service
+        pam.write_text(f"auth required {PAM_P11} {MODULE}\n")
+        self.addCleanup(pam.unlink)
+        # The module looks in the user's real home folder.
+        home = pathlib.Path(os.path.expanduser("~root")) / ".ssh"
+        self.run_("unshare", "--mount", "true")
+        self.write("authorized_keys", keys)
+        script = (f"mkdir -p {home} && mount -t tmpfs none {home} && "
+            f"cp {self.tmp}/authorized_keys {home} && exec pamtester {service} root authenticate")
+        self.run_("unshare", "--mount", "sh", "-c", script, input="111111\n", status=None)
+        text = self.run_("unshare", "--mount", "sh", "-c", script, input=PW1 + "\n")
+        self.assertIn("successfully authenticated", text)
