@@ -86,12 +86,13 @@ static const char *parse_slot(const struct command *c, struct rack_slot *found)
 static const char *insert_tag(
 	const struct command *c, const struct rack_slot *where, struct tag_options *options)
 {
-	bool wants_app = options->kind == TAG_A || options->kind == TAG_B;
 	const char *wrong = NULL;
 
 	for (size_t i = 3; !wrong && i < c->count; i++)
 		wrong = tag_options_set(options, c->words[i]);
-	return wrong ? wrong : rack_insert_tag(where, options, wants_app ? iso_card_new() : NULL);
+	if (wrong)
+		return wrong;
+	return rack_insert_tag(where, options, tag_wants_app(options) ? iso_card_new() : NULL);
 }
 
 /* insert READER [CARD [KEY=VALUE]...] */

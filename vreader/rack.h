@@ -42,7 +42,7 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 
 /*
  * Makes a card by its name (catalog.h) and inserts it; into a contactless slot, as the application of a
- * tag. "vpcd:ADDRESS" has the slot wait for a card program there. The card of another slot than the
+ * tag; or makes a tag by its name. "vpcd:ADDRESS" has the slot wait for a card program there. The card of another slot than the
  * first has its state in FILE.READER.SLOT. NULL when done, else what is wrong, until the next call.
  */
 const char *rack_insert(

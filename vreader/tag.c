@@ -116,9 +116,14 @@ static void format_classic(struct tag *tag)
 		memcpy(tag->memory + block * TAG_BLOCK_SIZE, trailer, sizeof(trailer));
 }
 
+bool tag_wants_app(const struct tag_options *options)
+{
+	return options->kind == TAG_A || options->kind == TAG_B;
+}
+
 struct tag *tag_new(const struct tag_options *options, struct card_app *app)
 {
-	bool wants_app = options->kind == TAG_A || options->kind == TAG_B;
+	bool wants_app = tag_wants_app(options);
 	struct tag *tag = wants_app == (app != NULL) ? calloc(1, sizeof(*tag)) : NULL;
 
 	if (!tag) {

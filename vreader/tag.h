@@ -59,6 +59,9 @@ bool tag_options_named(struct tag_options *options, const char *name);
 /* "uid=HEX" (4, 7 or 10 bytes) or "hist=HEX" (0 to 15). NULL when done, else what is wrong. */
 const char *tag_options_set(struct tag_options *options, const char *assignment);
 
+/* Whether such a tag holds an application: an ISO 14443-4 one. */
+bool tag_wants_app(const struct tag_options *options);
+
 struct tag;
 
 /* Takes APP over, also when it fails. ISO 14443-4 tags need one, memory tags none. NULL: no memory,

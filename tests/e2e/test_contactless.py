@@ -11,6 +11,7 @@ import shutil
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -410,6 +411,19 @@ class StormRaw(Storm):
     quirk_lines = ("contactless-dialect=pn532",)
     LATENCY_S = 0.42
     tags = TAGS // 3
+
+
+class Run(harness.CardwireTest):
+    """A tag from the start, for one command."""
+
+    @needs_program("opensc-tool")
+    def test_run(self):
+        for card, atr in (("tag-classic", ATR_CLASSIC), ("iso", ATR_A)):
+            done = subprocess.run([harness.VREADER, "run", "--profile", "contactless", "--card", card,
+                "--pcscd", harness.PCSCD, "--driver", harness.CCID_LIBRARY, "--", "opensc-tool", "-a"],
+                capture_output=True, text=True, timeout=60, env={**os.environ,
+                    "LD_LIBRARY_PATH": str(harness.LIBRARIES["ours"].parent)})
+            self.assertEqual(done.stdout.strip().replace(":", ""), atr, done.stderr)
 
 
 class Programs(Stack):
