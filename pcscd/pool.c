@@ -19,6 +19,7 @@
 #define SURPLUS_MS   500               /* others end after so long without work */
 #define STACK_BYTES  ((size_t)1 << 20) /* drivers put whole APDUs on the stack */
 #define WAKE_KEY     UINT64_C(0)
+#define CALM_EVENTS  64 /* in a row that nobody blocked for: then one waiting thread will do */
 
 struct queue {
 	struct pool_task *first;
@@ -36,16 +37,20 @@ static struct {
 	void (*ready)(uint64_t key, uint32_t events);
 	atomic_uint waiting; /* threads in epoll_wait() */
 	atomic_uint threads;
+	atomic_uint calm;   /* events since a thread last was about to block */
+	atomic_bool parked; /* a thread waits outside of epoll; changed under the lock */
 	atomic_bool stopping;
 	atomic_bool shared_any; /* a hint that shared is not empty */
 	pthread_mutex_t lock;   /* the queue, and the leaving of threads */
 	pthread_cond_t ended;   /* the last thread has left */
+	pthread_cond_t unparked;
 	struct queue shared;
 } pool = {
 	.epoll = -1,
 	.wake = -1,
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.ended = PTHREAD_COND_INITIALIZER,
+	.unparked = PTHREAD_COND_INITIALIZER,
 };
 
 static _Thread_local struct worker *self;
@@ -105,6 +110,53 @@ static struct pool_task *take_task(void)
 }
 
 /*
+ * Keeps this thread out of epoll while another one in there will do. A client that has its answer
+ * may ask again before the thread that answered is back in epoll; a second one there would then be
+ * woken for nothing, each time. Returns false if this one is needed.
+ */
+static bool park(void)
+{
+	bool parked = false;
+
+	if (atomic_load(&pool.waiting) == 0)
+		return false;
+	pthread_mutex_lock(&pool.lock);
+	if (!atomic_load(&pool.parked) && !atomic_load(&pool.stopping) &&
+		atomic_load(&pool.waiting) > 0) {
+		parked = true;
+		atomic_store(&pool.parked, true);
+		while (atomic_load(&pool.parked))
+			pthread_cond_wait(&pool.unparked, &pool.lock);
+	}
+	pthread_mutex_unlock(&pool.lock);
+	return parked;
+}
+
+/* Returns false if no thread is parked. */
+static bool unpark(void)
+{
+	bool parked;
+
+	if (!atomic_load(&pool.parked))
+		return false;
+	pthread_mutex_lock(&pool.lock);
+	parked = atomic_exchange(&pool.parked, false);
+	if (parked)
+		pthread_cond_signal(&pool.unparked);
+	pthread_mutex_unlock(&pool.lock);
+	return parked;
+}
+
+static void count_calm(void)
+{
+	unsigned calm = atomic_load_explicit(&pool.calm, memory_order_relaxed);
+
+	/* Other threads may count at the same time; it does not matter much. */
+	if (calm < CALM_EVENTS)
+		atomic_store_explicit(&pool.calm, calm + 1, memory_order_relaxed);
+}
+
+/*
  * Waits for one event and handles it. Returns false if this thread is not needed: it has waited
  * in vain, and another waits.
  */
@@ -114,12 +166,16 @@ static bool wait_event(void)
 	struct epoll_event event;
 	int n;
 
+	if (atomic_load_explicit(&pool.calm, memory_order_relaxed) == CALM_EVENTS && park())
+		return true;
 	atomic_fetch_add(&pool.waiting, 1);
 	n = epoll_wait(pool.epoll, &event, 1, kept ? -1 : SURPLUS_MS);
 	if (atomic_fetch_sub(&pool.waiting, 1) > 1 && n == 0)
 		return false;
-	if (n == 1 && event.data.u64 != WAKE_KEY)
+	if (n == 1 && event.data.u64 != WAKE_KEY) {
+		count_calm();
 		pool.ready(event.data.u64, event.events);
+	}
 	return true;
 }
 
@@ -250,7 +306,9 @@ void pool_will_block(void)
 
 	if (!self)
 		return;
-	if (atomic_load(&pool.waiting) == 0 && atomic_load(&pool.threads) < THREADS_MAX) {
+	atomic_store_explicit(&pool.calm, 0, memory_order_relaxed);
+	if (atomic_load(&pool.waiting) == 0 && !unpark() &&
+		atomic_load(&pool.threads) < THREADS_MAX) {
 		error = start_worker();
 		if (error)
 			log_line(
@@ -271,6 +329,7 @@ bool pool_stop(int64_t deadline)
 
 	atomic_store(&pool.stopping, true);
 	wake_one();
+	unpark();
 	pthread_mutex_lock(&pool.lock);
 	while (atomic_load(&pool.threads) > 0) {
 		if (pthread_cond_clockwait(&pool.ended, &pool.lock, CLOCK_MONOTONIC, &ts))

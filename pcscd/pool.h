@@ -4,7 +4,8 @@
  *
  * Leader and follower: the thread that is told that a descriptor is ready handles it itself, calls
  * into drivers included; another one takes its place in epoll. Before a call that may block
- * (pool_will_block()) the pool makes sure that such another one waits, and starts it if need be.
+ * (pool_will_block()) the pool makes sure that such another one waits, and starts it if need be;
+ * while nobody blocks, one thread does it all.
  * So the number of threads is that of the calls inside drivers, and a few; those that are
  * not needed end after a while. Idle connections need none.
  *

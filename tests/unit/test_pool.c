@@ -22,6 +22,9 @@
 #define TASKS   100
 #define FD_KEY  UINT64_C(77)
 
+#define CALM_ROUNDS 20
+#define CALM_EVENTS 100 /* more than the pool counts */
+
 /* A count that threads raise and a test waits for. */
 static struct {
 	pthread_mutex_t lock;
@@ -287,6 +290,36 @@ START_TEST(test_descriptor)
 }
 END_TEST
 
+/* After many events that nobody blocked for fewer threads wait; one that blocks calls them back. */
+START_TEST(test_calm)
+{
+	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+	static struct task blocked[CALM_ROUNDS];
+	int fd = eventfd(1, EFD_CLOEXEC);
+	unsigned count = 0;
+
+	ck_assert_int_eq(pool_watch(fd, FD_KEY, EPOLLIN | EPOLLONESHOT), 0);
+	for (unsigned round = 0; round < CALM_ROUNDS; round++) {
+		for (unsigned i = 0; i < CALM_EVENTS; i++) {
+			await_tally(++count);
+			ck_assert_int_eq(pool_rewatch(fd, FD_KEY, EPOLLIN | EPOLLONESHOT), 0);
+		}
+		await_tally(++count);
+		pthread_mutex_lock(&gate);
+		blocked[round].pool.run = run;
+		blocked[round].gate = &gate;
+		pool_submit(&blocked[round].pool);
+		ck_assert_int_eq(pool_rewatch(fd, FD_KEY, EPOLLIN | EPOLLONESHOT), 0);
+		await_tally(++count);
+		pthread_mutex_unlock(&gate);
+		await_tally(++count);
+		ck_assert_int_eq(pool_rewatch(fd, FD_KEY, EPOLLIN | EPOLLONESHOT), 0);
+	}
+	await_tally(++count);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pool");
@@ -305,6 +338,7 @@ int main(void)
 	tcase_add_test(tests, test_tasks);
 	tcase_add_test(tests, test_blocked);
 	tcase_add_test(tests, test_descriptor);
+	tcase_add_test(tests, test_calm);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
