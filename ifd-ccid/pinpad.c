@@ -278,10 +278,16 @@ static void put_digits(
 	out[1] = quirks->pin_swap_extra_digit ? entry->max : entry->min;
 }
 
+/* The quirk is for PINs that are appended; a block of a size stays what the host wants. */
+static bool has_no_block(const struct pinpad_entry *entry, const struct quirk_set *quirks)
+{
+	return quirks->pin_block_zero && pinpad_grows(entry);
+}
+
 static size_t put_verify(const struct pinpad_entry *entry, const struct quirk_set *quirks,
 	uint8_t known, uint8_t *out)
 {
-	bool zero = quirks->pin_block_zero;
+	bool zero = has_no_block(entry, quirks);
 
 	out[0] = CCID_PIN_OPERATION_VERIFY;
 	out[CCID_PIN_VERIFY_bTimeOut] = entry->bTimeOut;
@@ -314,7 +320,7 @@ static size_t put_indexes(const struct pinpad_entry *entry, const struct quirk_s
 static size_t put_modify(const struct pinpad_entry *entry, const struct quirk_set *quirks,
 	uint8_t known, uint8_t *out)
 {
-	bool zero = quirks->pin_block_zero;
+	bool zero = has_no_block(entry, quirks);
 	uint8_t number = messages(entry, quirks);
 
 	out[0] = CCID_PIN_OPERATION_MODIFY;

@@ -45,7 +45,7 @@ QUIRK(DESCRIPTOR, descriptor, BYTES, "descriptor", 54, 54, "bytes",
 	"descriptors that are damaged beyond single fields")
 QUIRK(DESCRIPTOR_PATCH, descriptor_patch, PATCHES, "descriptor-patch", 0, 0, "FIELD=NUMBER",
 	"Single fields of the class descriptor, by the specification's names.",
-	"09BE:0002, whose fields are shifted")
+	"09BE:0002, whose dwMaxDataRate is shifted by a byte")
 QUIRK(FEATURES_ON, features_on, BITS, "features-on", 0, 0,
 	"- parameters-from-atr activation voltage clock baud-rate negotiation pps clock-stop nad ifsd",
 	"Things that the reader does by itself, though its dwFeatures do not say so.",
@@ -60,13 +60,13 @@ QUIRK(EXCHANGE_LEVEL, exchange_level, WORD, "exchange-level", 0, 0,
 	"076B:3A21 and others that say short APDU but chain; 0D46:3010, which says extended but can't")
 QUIRK(PROTOCOLS, protocols, BITS, "protocols", 0, 0, "t0 t1",
 	"The protocols the reader can do (dwProtocols).",
-	"09BE:0002, which names none that exist")
+	"readers that name the wrong ones")
 QUIRK(IFSD, ifsd, NUMBER, "ifsd", 1, 254, "bytes",
 	"The longest information field of a T=1 block from the card (dwMaxIFSD).",
 	"04E6:E001 before 5.16, which can't send an answer that fills a packet")
 QUIRK(CLOCK, clock, NUMBER, "clock", 100, 100000, "kHz",
 	"The card's clock (dwDefaultClock).",
-	"09BE:0002, which says a thousand times as much")
+	"readers that name a wrong one")
 QUIRK(MAX_DATA_RATE, max_data_rate, NUMBER, "max-data-rate", 1000, 16000000, "bit/s",
 	"The fastest speed that is agreed with a card (dwMaxDataRate).",
 	"0B97:7762, which can do 9600 only; 058F:9540, which can't do the speeds it announces")
@@ -101,7 +101,7 @@ QUIRK(PRESENCE, presence, WORD, "presence", 0, 0, "interrupt polling power-on",
 	"polling: 04E6:E003, whose interrupt messages get lost; power-on: 08E6:3480 before 2.00")
 QUIRK(START_DELAY, start_delay, NUMBER, "start-delay", 0, 10000, "ms",
 	"How long the reader is left alone after it was opened.",
-	"0B81:0200, whose firmware starts slowly; 08E6:3478 before its texts can be loaded")
+	"08E6:3478, whose texts can't be loaded at once")
 QUIRK(STATUS_TIMEOUT, status_timeout, NUMBER, "status-timeout", 100, 60000, "ms",
 	"How long the answer to GetSlotStatus may take.",
 	"readers that search their field for tags before they answer")
@@ -117,7 +117,7 @@ QUIRK(EXTRA_WAITING_TIME, extra_waiting_time, NUMBER, "extra-waiting-time", 0, 3
 QUIRK(PACKET_READS, packet_reads, FLAG, "packet-reads", 0, 1, "",
 	"Answers are read packet by packet from the start, for a reader that leaves out the empty packet "
 	"behind an answer of whole packets. Without it the driver finds out after a second.",
-	"0B97:7762")
+	"readers for which that second is too long")
 QUIRK(ZERO_LENGTH_PACKET, zero_length_packet, FLAG, "zero-length-packet", 0, 1, "",
 	"A command of whole packets is followed by an empty one.",
 	"readers that wait for the end of such a command")
@@ -165,9 +165,6 @@ QUIRK(PARAMETERS_REFUSED, parameters_refused, WORD, "parameters-refused", 0, 0, 
 QUIRK(FIXED_ANSWER, fixed_answer, ESCAPES, "fixed-answer", 1, 64, "BYTES -> BYTES, ...",
 	"Commands to the card that the driver answers itself.",
 	"0D46:301D, whose maker's software asks the driver who it is")
-QUIRK(EXTENDED_ESCAPE, extended_escape, BYTES, "extended-escape", 1, 8, "bytes",
-	"A reader of short APDUs takes T=1 blocks in Escapes behind this prefix: so extended APDUs go.",
-	"076B:*")
 
 /* Which Escapes applications may send. */
 QUIRK(ESCAPE_ALLOW, escape_allow, PREFIXES, "escape-allow", 1, 16, "BYTES, ... or all",
@@ -221,7 +218,7 @@ QUIRK(PIN_VERIFY_ESCAPE, pin_verify_escape, BYTES, "pin-verify-escape", 1, 32, "
 	"An Escape before a verification without PIN block (bmPINBlockString 0, a case 1 APDU).",
 	"04E6:E003: 80 02 00, so that the PIN is appended without padding")
 QUIRK(PIN_BLOCK_ZERO, pin_block_zero, FLAG, "pin-block-zero", 0, 1, "",
-	"bmPINBlockString and bmPINLengthFormat are sent as 0.",
+	"bmPINBlockString and bmPINLengthFormat are sent as 0 where the PIN block has no size.",
 	"04E6:*")
 QUIRK(PIN_DELAY, pin_delay, NUMBER, "pin-delay", 0, 2000, "ms",
 	"How long to wait before a PIN entry begins.",
