@@ -324,8 +324,6 @@ static size_t read_task(struct slot *slot, const struct ccid_message *msg)
 	const uint8_t *d = msg->data;
 	size_t wrong;
 
-	if (support == 0)
-		return CCID_MSG_abData;
 	if (get_le16(msg->specific + 1))
 		return CCID_MSG_wLevelParameter;
 	if (msg->len < CCID_PIN_VERIFY_abPINApdu)
@@ -360,6 +358,10 @@ void ccid_secure(struct slot *slot, const struct ccid_message *msg, int64_t now)
 	struct pinpad *pad = &slot->dev->pad;
 	size_t wrong;
 
+	if (!slot->dev->intf.ccid[CCID_DESC_bPINSupport]) {
+		slot_fail(slot, msg, CCID_ERROR_CMD_NOT_SUPPORTED);
+		return;
+	}
 	if (!slot->card || !slot->powered) {
 		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
 		return;
