@@ -14,6 +14,8 @@ import unittest
 import harness
 import ifdh
 
+# What the descriptors say is what counts here.
+ANY_CLASS = "[any]\nMatchUsb = *:*\nvendor-class = yes\n"
 COLLECTION = harness.SOURCE.parent / "shared/reference/readers/readers.json"
 PROFILES = ("extended", "short", "tpdu", "character")
 LEVELS = {0: "character", 1: "tpdu", 2: "short_apdu", 4: "extended_apdu"}
@@ -83,6 +85,11 @@ class Reader:
 class DriverReaders(harness.CardwireTest):
     def setUp(self):
         super().setUp()
+        quirks = self.tmp / "quirks"
+        quirks.mkdir()
+        (quirks / "any.quirks").write_text(ANY_CLASS)
+        os.environ["CARDWIRE_QUIRKS"] = str(quirks)
+        self.addCleanup(os.environ.pop, "CARDWIRE_QUIRKS")
         self.handler = ifdh.Handler(harness.CCID_LIBRARY)
 
     def use_slot(self, lun, device, protocol, level, lengths):
