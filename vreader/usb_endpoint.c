@@ -246,11 +246,11 @@ static void pump_bulk_out(struct usb_device *dev, struct endpoint *ep, int64_t n
 
 		dev->stats.bulk_out++;
 		urb->actual = urb->length;
+		if (dev->faults)
+			fault_heard(dev->faults, urb->data, urb->length);
 		if (dev->replay)
 			replay_bulk_out(dev->replay, urb->data, urb->length, last, replayed, f);
 		else
-		if (dev->faults)
-			fault_heard(dev->faults, urb->data, urb->length);
 			ccid_bulk_out(f->ccid, urb->data, urb->length, last, now);
 		usb_finish(dev, urb, USBIP_STATUS_OK);
 	}
