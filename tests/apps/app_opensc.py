@@ -29,15 +29,13 @@ class OpenpgpTool(Application):
     def test_generate(self):
         """`openpgp-tool --gen-key` of RSA 2048, `--card-info`, `--key-info`"""
         self.reader()
-        self.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", "1", "--key-length",
-            "2048")
-        self.assertIn("Signature counter", self.run_("openpgp-tool", "--card-info", "--key-info"))
+        self.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", "1")
+        self.assertIn("RSA2048", self.run_("openpgp-tool", "--card-info", "--key-info"))
 
     def test_erase(self):
         """`openpgp-tool --erase`"""
         self.reader()
-        self.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", "1", "--key-length",
-            "2048")
+        self.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", "1")
         self.run_("openpgp-tool", "--erase")
         self.run_("openpgp-tool", "--card-info")
 
@@ -64,11 +62,10 @@ class Pkcs15Tool(Application):
         self.run_("pkcs15-tool", "--verify-pin", "--auth-id", "1", "--pin", PW1, status=None)
 
 
-def pkcs15_generate(test, algorithm="2048"):
+def pkcs15_generate(test, kind="rsa2048", keys="123"):
     """A signature, a decryption and an authentication key, made on the card."""
-    for key in "123":
-        test.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", key, "--key-length",
-            algorithm)
+    for key in keys:
+        test.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", key, "--key-type", kind)
 
 
 class Pkcs11Tool(Application):
@@ -101,10 +98,19 @@ class Pkcs11Tool(Application):
         """`pkcs11-tool --sign`, checked by `openssl`"""
         self.reader()
         pkcs15_generate(self)
-        data = self.write("data", "a message\n")
-        self.tool("--login", "--pin", PW1, "--sign", "--mechanism", "SHA256-RSA-PKCS", "--id", "03",
-            "--input-file", data, "--output-file", "signature")
-        self.write("key.pem", self.run_("pkcs15-tool", "--read-public-key", "3").partition("-----")[1]
-            + self.run_("pkcs15-tool", "--read-public-key", "3").partition("-----")[2])
-        self.assertIn("Verified OK", self.run_("openssl", "dgst", "-sha256", "-verify", "key.pem",
-            "-signature", "signature", data))
+        sign(self, MODULE)
+
+
+def sign(test, module):
+    """With the authentication key, checked by OpenSSL with the public one."""
+    data = test.write("data", "a message\n")
+    test.run_("pkcs11-tool", "--module", module, "--login", "--pin", PW1, "--sign", "--mechanism",
+        "SHA256-RSA-PKCS", "--id", "03", "--input-file", data, "--output-file", "signature")
+    test.write("key.pem", public_key(test))
+    test.assertIn("Verified OK", test.run_("openssl", "dgst", "-sha256", "-verify", "key.pem",
+        "-signature", "signature", data))
+
+
+def public_key(test):
+    text = test.run_("pkcs15-tool", "--read-public-key", "3")
+    return text[text.index("-----BEGIN"):]

@@ -4,22 +4,16 @@
 import os
 import pathlib
 import re
-import signal
 import subprocess
 
 from apps import PW1, Application, module_file
-from app_opensc import MODULE, pkcs15_generate
+from app_opensc import MODULE, pkcs15_generate, public_key, sign
 
 ENGINE = module_file("engines-3/pkcs11.so")
 PAM_P11 = module_file("security/pam_p11.so")
 PAM_PKCS11 = module_file("security/pam_pkcs11.so")
 OPENCRYPTOKI = module_file("pkcs11/libopencryptoki.so")
 P11_CLIENT = module_file("pkcs11/p11-kit-client.so")
-
-
-def public_key(test, identifier="3"):
-    text = test.run_("pkcs15-tool", "--read-public-key", identifier)
-    return text[text.index("-----BEGIN"):]
 
 
 class Openssl(Application):
@@ -35,7 +29,8 @@ class Openssl(Application):
         self.write("key.pem", public_key(self))
         data = self.write("data", "a message\n")
         self.env |= {"PKCS11_MODULE_PATH": MODULE}
-        key = f"pkcs11:object=Authentication%20key;type=private;pin-value={PW1}"
+        key = ("pkcs11:token=OpenPGP%20card%20%28User%20PIN%29;object=Authentication%20key;"
+            f"type=private;pin-value={PW1}")
         self.run_("openssl", "dgst", "-engine", "pkcs11", "-keyform", "engine", "-sign", key, "-sha256",
             "-out", "signature", data)
         self.assertIn("Verified OK", self.run_("openssl", "dgst", "-sha256", "-verify", "key.pem",
@@ -79,15 +74,15 @@ class P11Kit(Application):
         """`p11-kit server` on a Unix socket; `pkcs11-tool` signs through `p11-kit-client.so`"""
         self.reader()
         pkcs15_generate(self)
-        socket = self.tmp / "p11"
-        output = self.run_("p11-kit", "server", "--name", socket, "--provider", MODULE, "pkcs11:")
-        server = int(re.search(r"P11_KIT_SERVER_PID=(\d+)", output)[1])
-        try:
-            self.env["P11_KIT_SERVER_ADDRESS"] = re.search(r"P11_KIT_SERVER_ADDRESS=(.*?);", output)[1]
-            text = self.run_("pkcs11-tool", "--module", P11_CLIENT, "--login", "--pin", PW1, "--test")
-            self.assertIn("No errors", text)
-        finally:
-            os.kill(server, signal.SIGTERM)
+        with subprocess.Popen(["p11-kit", "server", "--foreground", "--name", self.tmp / "p11",
+                "--provider", MODULE, "pkcs11:"], env=self.env, stdout=subprocess.PIPE,
+                text=True) as server:
+            try:
+                address = re.search(r"P11_KIT_SERVER_ADDRESS=(.*?);", server.stdout.readline())[1]
+                self.env["P11_KIT_SERVER_ADDRESS"] = address
+                sign(self, P11_CLIENT)
+            finally:
+                server.terminate()
 
 
 class Opencryptoki(Application):
@@ -139,7 +134,7 @@ class PamP11(Application):
         if os.geteuid() != 0:
             self.skipTest("needs root, to write a PAM service")
         self.reader()
-        pkcs15_generate(self)
+        pkcs15_generate(self, keys="3")
         keys = self.run_("ssh-keygen", "-D", MODULE)
         service = f"cardwire-test-{os.getpid()}"
         pam = pathlib.Path("/etc/pam.d") / service
@@ -147,8 +142,8 @@ class PamP11(Application):
         self.addCleanup(pam.unlink)
         # The module looks in the user's real home folder.
         home = pathlib.Path(os.path.expanduser("~root")) / ".ssh"
-        self.run_("unshare", "--mount", "true")
-        self.write("authorized_keys", keys)
+        self.write("authorized_keys", "".join(line + "\n" for line in keys.splitlines()
+            if line.startswith("ssh-rsa ")))
         script = (f"mkdir -p {home} && mount -t tmpfs none {home} && "
             f"cp {self.tmp}/authorized_keys {home} && exec pamtester {service} root authenticate")
         self.run_("unshare", "--mount", "sh", "-c", script, input="111111\n", status=None)
