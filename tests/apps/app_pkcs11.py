@@ -88,19 +88,25 @@ class P11Kit(Application):
 class Opencryptoki(Application):
     program = "opencryptoki"
     packages = ("opencryptoki", "p11-kit", "opensc-pkcs11")
-    needs = ("p11-kit", OPENCRYPTOKI, MODULE)
-    version = None
+    needs = ("p11-kit", "pkcsslotd", OPENCRYPTOKI, MODULE)
 
     def test_beside(self):
-        """installed beside OpenSC; both seen through `p11-kit list-modules`"""
+        """its daemon and module beside OpenSC's; both seen through `p11-kit list-modules`"""
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to start pkcsslotd")
         self.reader()
-        modules = self.write("modules/opencryptoki.module", f"module: {OPENCRYPTOKI}\n").parent
-        self.write("modules/opensc.module", f"module: {MODULE}\n")
-        self.write("home/.config/pkcs11/pkcs11.conf", "user-config: only\n")
-        (self.tmp / "home/.config/pkcs11/modules").symlink_to(modules)
-        listed = self.run_("p11-kit", "list-modules")
-        self.assertIn("opencryptoki: ", listed)
-        self.assertIn("OpenPGP card", listed)
+        # pkcsslotd returns when its child serves; a file system of our own has its files.
+        script = self.write("list", f"""set -e
+            mount -t tmpfs none /run
+            mkdir -p /run/lock/opencryptoki
+            mount -t tmpfs none /usr/share/p11-kit/modules
+            echo "module: {OPENCRYPTOKI}" > /usr/share/p11-kit/modules/opencryptoki.module
+            echo "module: {MODULE}" > /usr/share/p11-kit/modules/opensc.module
+            pkcsslotd
+            p11-kit list-modules""")
+        listed = self.run_("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", script)
+        self.assertIn("token: IBM OS PKCS#11", listed)
+        self.assertIn("token: OpenPGP card (User PIN)", listed)
 
 
 class Nss(Application):
