@@ -147,12 +147,13 @@ static size_t block_used(const struct pinpad_entry *entry, const struct block *b
 
 /*
  * Where the block would lie in NC bytes of data. Its end may lie behind them as long as no digit
- * does: hosts give the size of their whole data field for it, whatever precedes the digits.
+ * does: hosts give the size of their whole data field for it, whatever precedes the digits. Where
+ * there are no data at all the reader makes them.
  */
 static const char *check_place(const struct pinpad_entry *entry, size_t offset, size_t nc)
 {
 	struct block block = block_of(entry, offset);
-	size_t bits = 8 * nc;
+	size_t bits = nc ? 8 * nc : SIZE_MAX;
 
 	if (block.length_size && block.length_at + block.length_size > bits)
 		return "bmPINLengthFormat: the length lies behind the data";
@@ -181,7 +182,8 @@ static const char *check_places(const struct pinpad_entry *entry, size_t nc)
 	wrong = check_place(entry, entry->bInsertionOffsetOld, nc);
 	if (wrong)
 		return wrong;
-	if (old.at < new.at + block_used(entry, &new) && new.at < old.at + block_used(entry, &old))
+	if (nc && old.at < new.at + block_used(entry, &new) &&
+		new.at < old.at + block_used(entry, &old))
 		return "bInsertionOffsetNew: old and new PIN overlap";
 	return NULL;
 }
@@ -236,13 +238,13 @@ bool pinpad_grows(const struct pinpad_entry *entry)
 size_t pinpad_longest(const struct pinpad_entry *entry)
 {
 	size_t pins = entry->modify && entry->bConfirmPIN & CCID_PIN_CONFIRM_OLD ? 2 : 1;
-	size_t digit_bits = block_of(entry, 0).width;
+	struct block block = block_of(entry, 0);
+	size_t bits = block.size ? block.at + block.size : entry->max * block.width;
 
-	if (!pinpad_grows(entry))
+	if (!pinpad_grows(entry) && entry->apdu_len > HEADER + 1)
 		return entry->apdu_len;
 	/* A command of a header only gets an Lc. */
-	return entry->apdu_len + (entry->apdu_len == HEADER ? 1 : 0) +
-	       pins * ((entry->max * digit_bits + 7) / 8);
+	return entry->apdu_len + (entry->apdu_len == HEADER ? 1 : 0) + pins * ((bits + 7) / 8);
 }
 
 uint8_t pinpad_validation(

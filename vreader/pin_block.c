@@ -9,7 +9,8 @@ enum {
 	HEADER = 4,
 	LC_SHORT = 1,
 	LC_EXTENDED = 3,
-	FILLER = 0xF, /* of the odd half byte of a BCD PIN that brings its own bytes */
+	FILLER = 0xFF, /* of the odd half byte of a BCD PIN without a block */
+	BLOCK_FILLER = 0x00,
 };
 
 /* Where the command's data begin, and how many bytes they are. */
@@ -80,8 +81,8 @@ static struct places places_of(struct pin_format f, size_t offset)
 		.base = type == CCID_PIN_FORMAT_ASCII ? '0' : 0 };
 }
 
-/* Makes room for a PIN without a block size; its bytes are filler. */
-static bool make_room(struct pin_command *c, size_t at, size_t bytes)
+/* Makes room for bytes that the template does not have. */
+static bool make_room(struct pin_command *c, size_t at, size_t bytes, uint8_t filler)
 {
 	size_t nc = data_len(c);
 	size_t start;
@@ -92,7 +93,7 @@ static bool make_room(struct pin_command *c, size_t at, size_t bytes)
 	if (at > nc || c->len + bytes > sizeof(c->bytes))
 		return false;
 	memmove(c->bytes + start + at + bytes, c->bytes + start + at, c->len - start - at);
-	memset(c->bytes + start + at, FILLER << 4 | FILLER, bytes);
+	memset(c->bytes + start + at, filler, bytes);
 	c->len += bytes;
 	return set_data_len(c, start, nc + bytes);
 }
@@ -103,7 +104,7 @@ static bool find_place(struct pin_command *c, struct pin_format f, struct places
 	size_t bits = count * p->width;
 
 	if (p->block == 0)
-		return p->digits % 8 == 0 && make_room(c, p->digits / 8, (bits + 7) / 8);
+		return p->digits % 8 == 0 && make_room(c, p->digits / 8, (bits + 7) / 8, FILLER);
 	if (bits > p->block)
 		return false;
 	if (f.bmFormatString & CCID_PIN_FORMAT_RIGHT)
@@ -114,9 +115,16 @@ static bool find_place(struct pin_command *c, struct pin_format f, struct places
 bool pin_insert(
 	struct pin_command *command, struct pin_format format, size_t offset, const struct pin *pin)
 {
-	struct places p = places_of(format, offset);
+	struct places p = places_of(format, 0);
 	uint8_t *data;
 
+	if (command->bare && p.block) {
+		if (offset > data_len(command))
+			offset = data_len(command);
+		if (!make_room(command, offset, (p.digits + p.block + 7) / 8, BLOCK_FILLER))
+			return false;
+	}
+	p = places_of(format, offset);
 	if (!find_place(command, format, &p, pin->count))
 		return false;
 	data = command->bytes + data_start(command);

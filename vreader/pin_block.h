@@ -31,6 +31,7 @@ struct pin {
 struct pin_command {
 	uint8_t bytes[PIN_COMMAND_MAX];
 	size_t len;
+	bool bare; /* the template has no data: each PIN block comes with its own */
 };
 
 /*

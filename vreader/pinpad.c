@@ -340,6 +340,7 @@ static size_t read_task(struct slot *slot, const struct ccid_message *msg)
 	wrong = task->modify ? read_modify(task, d, msg->len) : read_verify(task, d, msg->len);
 	slot->dev->pad.language =
 		get_le16(d + (task->modify ? CCID_PIN_MODIFY_wLangId : CCID_PIN_VERIFY_wLangId));
+	task->command.bare = task->command.len <= HEADER + 1;
 	if (!wrong && (task->min > task->max || !task->validation))
 		wrong = CCID_MSG_abData + CCID_PIN_VERIFY_wPINMaxExtraDigit;
 	return wrong;

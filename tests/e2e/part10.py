@@ -47,6 +47,11 @@ class Format:
     def length_at(self):
         return self.length_position * (8 if self.length_bytes else 1)
 
+    @property
+    def span(self):
+        """Bytes from the first to the end of the block."""
+        return (self.digits_at + 8 * self.size + 7) // 8
+
     def grown(self, digits):
         """Bytes that a PIN adds to the command."""
         return 0 if self.size else (len(digits) * self.width + 7) // 8

@@ -158,7 +158,10 @@ class Matrix:
                 continue
             keys, most = ending
             before = self.choose.randbytes(form.digits_at // 8 + (form.digits_at % 8 != 0))
-            if form.size:
+            if form.size and self.choose.random() < 0.1:
+                # A template without data: the reader makes them.
+                template, rest = b"", bytes(form.span)
+            elif form.size:
                 template = before + self.choose.randbytes(form.size + self.choose.randrange(3))
                 rest = template
             else:
@@ -181,6 +184,12 @@ class Matrix:
             old = old[:(1 << form.length_bits) - 1]
         head = self.choose.randbytes(form.digits_at // 8 + (form.digits_at % 8 != 0))
         gap = self.choose.randbytes(self.choose.randrange(3))
+        if form.size and self.choose.random() < 0.1:
+            new_at = form.span if confirm & part10.OLD else 0
+            expected = [form.expected(digits, new_at)]
+            if confirm & part10.OLD:
+                expected.insert(0, form.expected(old, 0))
+            return old, b"", bytes(new_at + form.span), expected, 0, self.choose.choice((0, new_at))
         if form.size:
             part = head + self.choose.randbytes(form.size)
             template = (part if confirm & part10.OLD else b"") + gap + part
