@@ -11,10 +11,6 @@ class OpenscPinPad(Application):
     packages = ("opensc",)
     needs = ("pkcs11-tool", "pkcs15-tool")
 
-    def setUp(self):
-        super().setUp()
-        self.reader("--pinpad", card="piv")
-
     def keys(self, keys):
         self.run_(VREADER, "ctl", "keys", "0", "-")
         self.run_(VREADER, "ctl", "keys", "0", keys)
@@ -25,16 +21,19 @@ class OpenscPinPad(Application):
 
     def test_sees_the_pad(self):
         """the token is shown as one with a PIN pad"""
+        self.reader("--pinpad", card="piv")
         self.assertIn("PIN pad present", self.run_("pkcs11-tool", "--list-slots"))
 
     def test_login(self):
         """`pkcs11-tool --login` asks the reader, not the host"""
+        self.reader("--pinpad", card="piv")
         self.keys(PIN + "E")
         self.run_("pkcs11-tool", "--login", "--list-objects")
         self.assertEqual(self.entries(), "00")
 
     def test_wrong_pin(self):
         """a wrong PIN, a cancelled entry and one that is too short are told apart"""
+        self.reader("--pinpad", card="piv")
         for keys, error in (("111111E", "CKR_PIN_INCORRECT"), ("12X", "CKR_FUNCTION_CANCELED"),
                 ("1E", "CKR_PIN_LEN_RANGE")):
             self.keys(keys)
@@ -44,9 +43,14 @@ class OpenscPinPad(Application):
         self.run_("pkcs11-tool", "--login", "--list-objects")
 
     def test_change(self):
-        """`pkcs15-tool --use-pinpad --change-pin`: old, new and new again at the reader"""
+        """`pkcs15-tool --use-pinpad --change-pin` of an OpenPGP card: old, new and new again at the
+        reader; `--verify-pin`"""
+        self.reader("--pinpad", card="openpgp")
+        tool = ("pkcs15-tool", "--use-pinpad", "--auth-id", "1")
         self.keys(PIN + "E" + 2 * "654321E")
-        self.run_("pkcs15-tool", "--use-pinpad", "--change-pin", "--auth-id", "01")
+        self.run_(*tool, "--change-pin")
         self.assertEqual(self.entries(), "01")
         self.keys("654321E")
-        self.run_("pkcs11-tool", "--login", "--list-objects")
+        self.run_(*tool, "--verify-pin")
+        self.keys(PIN + "E")
+        self.run_(*tool, "--verify-pin", status=None)
