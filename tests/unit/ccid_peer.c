@@ -226,6 +226,11 @@ static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
 	case PEER_STUCK:
 		peer->stuck = true;
 		return;
+	case PEER_POWERLESS:
+		good = answer_to(command, RDR_to_PC_DataBlock,
+			CCID_COMMAND_FAILED | CCID_ICC_INACTIVE, NULL, 0);
+		good.bytes[CCID_MSG_bError] = CCID_ERROR_ICC_MUTE;
+		break;
 	case PEER_DEAD:
 		peer->dead = true;
 		return;
@@ -263,6 +268,8 @@ static void run_command(struct peer *peer, const uint8_t *command, size_t len)
 	}
 	switch (command[CCID_MSG_bMessageType]) {
 	case PC_to_RDR_IccPowerOn:
+		if (peer->fault == PEER_POWERLESS)
+			peer->fault = PEER_GOOD;
 		m = answer_to(command, RDR_to_PC_DataBlock, 0, atr, sizeof(atr));
 		break;
 	case PC_to_RDR_XfrBlock:

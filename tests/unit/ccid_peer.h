@@ -47,7 +47,8 @@ enum peer_fault {
 	PEER_LATE,        /* the answer comes when the Abort does */
 	PEER_STALL_IN,    /* bulk-IN halts */
 	PEER_STUCK,       /* none, and the slot is busy until its card is powered down */
-	PEER_DEAD,        /* none, and none to anything for slot 0 until the port is reset */
+	PEER_POWERLESS, /* refused: somebody else has reset the port, and the card is without power */
+	PEER_DEAD,      /* none, and none to anything for slot 0 until the port is reset */
 };
 
 struct peer;

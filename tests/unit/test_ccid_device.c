@@ -260,6 +260,45 @@ START_TEST(port_reset)
 }
 END_TEST
 
+static enum ccid_result power_on(unsigned slot)
+{
+	struct ccid_command command = { .type = PC_to_RDR_IccPowerOn };
+	struct ccid_patience patience = {
+		.timeout_ms = WAIT_MS, .ceiling_ms = WAIT_MS, .end = deadline_in_ms(END_MS)
+	};
+	struct ccid_answer answer;
+	enum ccid_result result;
+
+	device_call_begin(device, slot);
+	result = device_exchange(device, slot, &command, &patience, false, &answer);
+	device_call_end(device, slot);
+	return result;
+}
+
+/*
+ * The system has reset the port, as after a suspend, and the device kept its address: the first
+ * command fails, the host is told that the card was replaced, and with power it works.
+ */
+START_TEST(port_reset_by_others)
+{
+	start(PEER_GOOD);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	ck_assert_int_eq(power_on(0), CCID_OK);
+	device_set_powered(device, 0, true);
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	peer_set_fault(peer, PEER_POWERLESS);
+	ck_assert_int_eq(xfr(0, 2), CCID_REFUSED);
+	ck_assert(!device_powered(device, 0));
+	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_OK);
+	ck_assert_int_eq(device_presence(device, 0), CCID_ABSENT);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	ck_assert_int_eq(power_on(0), CCID_OK);
+	ck_assert_int_eq(xfr(0, 3), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).resets, 0);
+	stop();
+}
+END_TEST
+
 /* Slot 1 at work, until it is aborted. */
 static void *work(void *arg)
 {
@@ -388,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, transfers_are_few);
 	tcase_add_test(tc, card_events);
 	tcase_add_test(tc, port_reset);
+	tcase_add_test(tc, port_reset_by_others);
 	tcase_add_test(tc, no_port_reset_while_another_slot_is_at_work);
 	tcase_add_test(tc, abort_ends_an_exchange);
 	tcase_add_test(tc, slots_run_side_by_side);
