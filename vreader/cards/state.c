@@ -222,7 +222,10 @@ static size_t checked_len(const struct image *image)
 		!parse_hex(tail + sizeof(TAIL) - 1, (size_t)2 * CRYPTO_SHA256, told) ||
 		!crypto_sha256((const uint8_t *)image->text, len, sum))
 		return 0;
-	return image->text[len - 1] == '\n' && memcmp(told, sum, sizeof(sum)) == 0 ? len : 0;
+	return image->text[len - 1] == '\n' && image->text[image->len - 1] == '\n' &&
+			       memcmp(told, sum, sizeof(sum)) == 0
+		       ? len
+		       : 0;
 }
 
 /* Makes the strings those of the image. */
