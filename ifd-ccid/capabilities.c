@@ -175,6 +175,15 @@ static size_t get_stop(struct slot *slot, uint8_t *value)
 	return sizeof(function);
 }
 
+static size_t get_name(struct slot *slot, uint8_t *value)
+{
+	const char *name = device_quirks(slot->device)->name.text;
+	size_t len = strlen(name);
+
+	memcpy(value, name, len);
+	return len;
+}
+
 static const struct {
 	DWORD tag;
 	getter *get;
@@ -199,6 +208,7 @@ static const struct {
 	{ SCARD_ATTR_ICC_TYPE_PER_ATR, get_icc_type, true },
 	{ SCARD_ATTR_CHARACTERISTICS, get_characteristics, true },
 	{ TAG_IFD_CARDWIRE_ABORT, get_yes, false },
+	{ TAG_IFD_CARDWIRE_NAME, get_name, false },
 	{ TAG_IFD_CARDWIRE_CLIENT, get_yes, false },
 	{ TAG_IFD_CARDWIRE_CONTACTLESS, get_contactless, false },
 };

@@ -11,7 +11,7 @@
 
 #include "quirk.h"
 
-/* One device by number that a section with some property names; NAME: property, or section. */
+/* One device by number that a section with some property names; NAME is the section's. */
 typedef void visitor(const struct quirk_usb *usb, const char *name);
 
 static void each_usb(const struct quirk_table *table, enum quirk_id id, visitor *visit)
@@ -25,8 +25,7 @@ static void each_usb(const struct quirk_table *table, enum quirk_id id, visitor 
 		quirk_section_set(table, i, set);
 		for (size_t at = 0; set->has[id] && at < count; at++)
 			if (!usb[at].any_vid && !usb[at].any_pid)
-				visit(&usb[at], set->name.text[0] ? set->name.text
-								  : quirk_section_name(table, i));
+				visit(&usb[at], quirk_section_name(table, i));
 	}
 	free(set);
 }
@@ -55,11 +54,15 @@ static void put_escaped(const char *text)
 	}
 }
 
+/* The reader's name is what stands before the colon. */
 static void put_name(const struct quirk_usb *usb, const char *name)
 {
+	char text[QUIRK_TEXT_MAX];
+
 	(void)usb;
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(name, ":"), name);
 	fputs("\t\t<string>", stdout);
-	put_escaped(name);
+	put_escaped(text);
 	fputs("</string>\n", stdout);
 }
 

@@ -273,29 +273,52 @@ static const char *contactless_mark(const struct device *device, struct channel 
 	return " [Contactless]";
 }
 
+/*
+ * The name that the driver knows for a reader from the bus, in BASE, or the one formed of what the
+ * reader says. A configured name stands.
+ */
+static const char *base_of(
+	const struct device *device, struct channel *channel, char base[BASE_MAX + 1])
+{
+	size_t length = BASE_MAX;
+
+	if (!device->hotplug ||
+		driver_get_capability(channel, TAG_IFD_CARDWIRE_NAME, base, &length) !=
+			IFD_SUCCESS ||
+		length == 0 || length > BASE_MAX)
+		return device->base_name;
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)base[i] < ' ' || base[i] == 0x7F)
+			base[i] = '.';
+	base[length] = '\0';
+	return base;
+}
+
 /* "BASE MARK DD SS"; the base is cut at a whole character. */
-static void compose_name(
-	const struct device *device, const char *mark, unsigned slot, char name[MAX_READERNAME])
+static void compose_name(const struct device *device, const char *base, const char *mark,
+	unsigned slot, char name[MAX_READERNAME])
 {
 	size_t max = BASE_MAX - strlen(mark);
-	size_t length = strnlen(device->base_name, max + 1);
+	size_t length = strnlen(base, max + 1);
 
 	if (length > max) {
 		length = max;
-		while (length > 0 && ((unsigned char)device->base_name[length] & 0xC0) == 0x80)
+		while (length > 0 && ((unsigned char)base[length] & 0xC0) == 0x80)
 			length--;
 	}
-	snprintf(name, MAX_READERNAME, "%.*s%s %02X %02X", (int)length, device->base_name, mark,
+	snprintf(name, MAX_READERNAME, "%.*s%s %02X %02X", (int)length, base, mark,
 		(unsigned)device->digit & 0xFF, slot & 0xFF);
 }
 
 /* Takes over the channel. */
 static struct slot *add_slot(struct device *device, struct channel *channel)
 {
+	char base[BASE_MAX + 1];
 	char name[MAX_READERNAME];
 	struct slot *slot;
 
-	compose_name(device, contactless_mark(device, channel), device->slot_count, name);
+	compose_name(device, base_of(device, channel, base), contactless_mark(device, channel),
+		device->slot_count, name);
 	driver_set_name(channel, name);
 	slot = slot_new((device->id << 8) | device->slot_count, device->id, name, channel,
 		server_config()->lease_ns, &device->power, server_config()->max_handles_per_reader);

@@ -103,6 +103,12 @@ typedef long RESPONSECODE;
 /* Likewise. IFDHGetCapabilities(): 1 byte, 1 if the slot is known to be for contactless cards. */
 #define TAG_IFD_CARDWIRE_CONTACTLESS 0x0FC2
 
+/*
+ * Likewise. IFDHGetCapabilities(): the name that the reader shall have in place of what it says of
+ * itself, UTF-8 without an end; length 0 if there is none.
+ */
+#define TAG_IFD_CARDWIRE_NAME 0x0FC3
+
 /* Versions of this interface. */
 #define IFD_HVERSION_1_0 0x00010000
 #define IFD_HVERSION_2_0 0x00020000

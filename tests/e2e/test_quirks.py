@@ -23,6 +23,7 @@ CTL = harness.BUILD / "bin/pcscctl"
 CEILING_S = 2
 FEATURES = 0x42000D48
 ESCAPE = 0x42000001
+TAG_NAME = 0x0FC3
 TPDU, SHORT, EXTENDED = ccidprofile.TPDU, ccidprofile.SHORT_APDU, ccidprofile.EXTENDED_APDU
 # All that a reader does by itself, without negotiation (40h): the driver sends its parameters.
 PARAMETERS = 0x000000BA
@@ -432,6 +433,18 @@ class Quirks(harness.CardwireTest):
         (local / "10-mine.quirks").write_text('[mine]\nMatchUsb = 0DC3:0900\nrefuse = no\n')
         self.assertNotEqual(ifdh.Slot(self.handler(0), 0, vreader.device()).opened, 0)
 
+    def test_name(self):
+        """A name of the administrator's choice, which the daemon asks for."""
+        local = self.tmp / "local"
+        local.mkdir()
+        (local / "names.quirks").write_text('[x]\nMatchUsb = 1209:0001\nname = "Zähler 1"\n')
+        os.environ["CARDWIRE_QUIRKS"] = f"{QUIRKS}:{local}"
+        for number, name in (("1209:0001", "Zähler 1"), ("1209:0002", "")):
+            vreader = self.vreader(Case(reader(number)))
+            slot = ifdh.Slot(self.handler(0), 0, vreader.device())
+            self.assertEqual(slot.get(TAG_NAME), (0, name.encode()))
+            slot.close()
+
     def test_interfaces_take_turns(self):
         """Two readers in one device: with the quirk their commands follow one another."""
         profiles = [reader("076B:5422", interface=0), reader("076B:5422", interface=1)]
@@ -440,10 +453,8 @@ class Quirks(harness.CardwireTest):
             profile["file"] = "two"
         os.environ["CARDWIRE_QUIRKS"] = str(QUIRKS)
         vreader = self.vreader(case)
-        slots = [ifdh.Slot(self.handler(0), number << 16, f"{vreader.device()}:{number}")
+        slots = [ifdh.Slot(self.handler(0), number << 16, f"{vreader.device()}:1.{number}")
             for number in (0, 1)]
-        if any(slot.opened for slot in slots):
-            self.skipTest("device strings of USB/IP name no interface")
         for slot in slots:
             self.assertTrue(connected(slot, 1))
         start = time.monotonic()
