@@ -59,6 +59,7 @@ static inline size_t unhex(const char *hex, uint8_t *bytes, size_t cap)
 		if (*hex == ' ')
 			continue;
 		ck_assert_uint_lt(n, cap);
+		ck_assert_int_ne(hex[1], 0);
 		ck_assert_int_eq(sscanf(hex, "%2x", &v), 1);
 		bytes[n++] = (uint8_t)v;
 		hex++;

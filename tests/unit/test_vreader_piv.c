@@ -226,7 +226,7 @@ START_TEST(test_data)
 	peer_expect(&p, 0x6A80, "00CB3FFF04 5C00AABB 00");
 	peer_expect(&p, 0x6A80, "00CB3FFF03 5C0401 00");
 	peer_expect(&p, 0x6A86, "00CB3F0005 5C035FC105 00");
-	peer_expect(&p, 0x6982, "00DB3FFF0A 5C035FC105 53031122330");
+	peer_expect(&p, 0x6982, "00DB3FFF0A 5C035FC105 5303112233");
 	manage();
 	peer_expect(&p, 0x9000, "00DB3FFF0A 5C035FC105 5303112233");
 	peer_expect_data(&p, "5303112233", "00CB3FFF05 5C035FC105 00");

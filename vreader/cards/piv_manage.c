@@ -146,20 +146,29 @@ static bool key_metadata(const struct piv_key *key, struct ber_out *out)
 	return good;
 }
 
+static bool is_secret(uint8_t reference)
+{
+	return reference == PIV_REF_PIN || reference == PIV_REF_PUK;
+}
+
+static bool has_metadata(uint8_t reference)
+{
+	return is_secret(reference) || reference == PIV_REF_MANAGEMENT ||
+	       piv_key_reference(reference);
+}
+
 void piv_get_metadata(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct piv_key key;
 
 	ans->sw = SW_OK;
-	if (cmd->p1 != 0) {
+	if (cmd->p1 != 0 || !has_metadata(cmd->p2)) {
 		ans->sw = SW_WRONG_P1P2;
-	} else if (cmd->p2 == PIV_REF_PIN || cmd->p2 == PIV_REF_PUK) {
+	} else if (is_secret(cmd->p2)) {
 		secret_metadata(piv, cmd->p2, &out);
 	} else if (cmd->p2 == PIV_REF_MANAGEMENT) {
 		management_metadata(piv, &out);
-	} else if (!piv_key_reference(cmd->p2)) {
-		ans->sw = SW_WRONG_P1P2;
 	} else if (!piv_key_get(piv, cmd->p2, &key)) {
 		ans->sw = SW_NO_SUCH_DATA;
 	} else {
