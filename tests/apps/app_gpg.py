@@ -133,19 +133,19 @@ class Gpg(Application):
         self.assertIn("Virtual", status)
 
     def test_generate_rsa(self):
-        """key generation on the card, RSA 2048; sign, verify, encrypt, decrypt"""
+        """`--card-edit`: `generate` of RSA 2048 keys; sign, verify, encrypt, decrypt"""
         self.check_generated()
 
     def test_generate_curve25519(self):
-        """the same with Ed25519 and Curve25519"""
+        """`--card-edit`: `key-attr`, `generate` of Ed25519 and Curve25519 keys; use"""
         self.assertIn("ed25519 cv25519 ed25519", self.check_generated(1, 1, 1))
 
     def test_generate_nist(self):
-        """the same with NIST P-256, P-384 and P-521"""
+        """`--card-edit`: `key-attr`, `generate` on NIST P-256, P-384 and P-521; use"""
         self.assertIn("nistp256 nistp384 nistp521", self.check_generated(3, 4, 5))
 
     def test_generate_rsa_4096(self):
-        """the same with RSA 4096 and 3072"""
+        """`--card-edit`: `key-attr`, `generate` of RSA 4096, 3072 and 2048 keys; use"""
         self.assertIn("rsa4096 rsa3072 rsa2048", self.check_generated(4096, 3072, 2048))
 
     def check_imported(self, *algorithms):
@@ -169,15 +169,15 @@ class Gpg(Application):
         self.gpg.use()
 
     def test_import_rsa(self):
-        """`keytocard` of three RSA 2048 keys; sign, verify, encrypt, decrypt"""
+        """`keytocard` of three RSA 2048 keys; sign, verify, encrypt, decrypt with them"""
         self.check_imported("rsa2048", "rsa2048", "rsa2048")
 
     def test_import_curve25519(self):
-        """the same with Ed25519 and Curve25519 keys"""
+        """`keytocard` of Ed25519 and Curve25519 keys; use"""
         self.check_imported("ed25519", "cv25519", "ed25519")
 
     def test_import_nist(self):
-        """the same with keys on NIST P-521 and P-384"""
+        """`keytocard` of keys on NIST P-521 and P-384; use"""
         self.check_imported("nistp521", "nistp384")
 
     def test_change_pins(self):
@@ -251,7 +251,7 @@ class Gpg(Application):
         self.check_shared("", "watch")
 
     def test_second_client_shared(self):
-        """the same with `pcsc-shared`: the other client makes transactions on the card"""
+        """signatures and decryption with `pcsc-shared` while another client makes transactions on the card"""
         self.check_shared("pcsc-shared\n", "use")
 
 

@@ -19,7 +19,7 @@ import unittest
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("CARDWIRE_BUILD", SOURCE / "build/dev"))
 VREADER = BUILD / "bin/vreader"
-TIMEOUT_S = 30
+TIMEOUT_S = 120
 
 PW1 = "123456"
 PW3 = "12345678"
@@ -110,7 +110,7 @@ class Application(unittest.TestCase):
             except OSError:
                 return "not installed"
             if match := re.search(r"\d+(\.\d+)+\S*", text):
-                return match.group().rstrip(",)")
+                return match.group().rstrip(',)"')
         if cls.packages:
             result = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", cls.packages[0]],
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
