@@ -53,8 +53,11 @@ static void set_unknown(struct slot *slot, RESPONSECODE rc)
 {
 	if (slot->state & SCARD_UNKNOWN)
 		return;
-	log_line(PCSC_LOG_ERROR, "%s: the driver cannot tell whether there is a card (%ld)",
-		slot->name, rc);
+	if (rc == IFD_NO_SUCH_DEVICE)
+		log_line(PCSC_LOG_INFO, "%s: the device is gone", slot->name);
+	else
+		log_line(PCSC_LOG_ERROR, "%s: the driver cannot tell whether there is a card (%ld)",
+			slot->name, rc);
 	forget_card(slot);
 	set_state(slot, SCARD_UNKNOWN);
 }
