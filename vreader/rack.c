@@ -115,7 +115,7 @@ const char *rack_insert(
 		return insert_program(where, name + strlen("vpcd:"));
 	if (tag_options_named(&tag, name))
 		return rack_insert_tag(where, &tag, tag_wants_app(&tag) ? iso_card_new() : NULL);
-	if (ccid_present(where->ccid, where->slot))
+	if (catalog_has(name) && ccid_present(where->ccid, where->slot))
 		return "there is a card already";
 	app = catalog_new(name, state_path(where, path, sizeof(path)), why, sizeof(why));
 	if (!app)

@@ -64,13 +64,26 @@ static struct card_app *with_applets(
 	return NULL;
 }
 
-struct card_app *catalog_new(const char *name, const char *state_path, char *why, size_t why_size)
+/* KNOWN: none. */
+static size_t find(const char *name)
 {
-	struct card_app *card;
 	size_t i = 0;
 
 	while (i < KNOWN && strcmp(known[i].name, name) != 0)
 		i++;
+	return i;
+}
+
+bool catalog_has(const char *name)
+{
+	return find(name) < KNOWN;
+}
+
+struct card_app *catalog_new(const char *name, const char *state_path, char *why, size_t why_size)
+{
+	struct card_app *card;
+	size_t i = find(name);
+
 	if (i == KNOWN) {
 		say_known(why, why_size);
 		return NULL;

@@ -7,6 +7,9 @@
 
 #include "vreader/card_app.h"
 
+/* Whether there is a card of that name. */
+bool catalog_has(const char *name);
+
 /*
  * The application of a card, with what it remembers in the file state_path; NULL: it forgets it when
  * it is freed. Cards without a memory of their own ("iso") take no file. NULL with an explanation in
