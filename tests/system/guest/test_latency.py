@@ -10,7 +10,7 @@ from guestlib import (Host, Program, SHARE, Watch, add_card_device, install_debi
                       journal, restart_socket)
 
 PRESENT = 0x20
-ROUNDS = 7
+ROUNDS = 12
 POLL_S = 0.2  # the reader's interrupt endpoint is polled each 0.128 s: not before the next time
 # What is measured, and the most that ours may be of Debian's. News of cards wait for the reader's
 # interrupt in both: they may differ by what two runs of the same differ by, SLACK_S.
