@@ -82,7 +82,7 @@ void descriptor_class(const uint8_t *bytes, struct ccid_class *ccid)
 	ccid->level = descriptor_level(ccid->dwFeatures);
 	ccid->max_message = message_of(le32(bytes + CCID_DESC_dwMaxCCIDMessageLength));
 	ccid->wLcdLayout = le16(bytes + CCID_DESC_wLcdLayout);
-	ccid->bPINSupport = bytes[CCID_DESC_bPINSupport] & (CCID_PIN_VERIFY | CCID_PIN_MODIFY);
+	ccid->bPINSupport = bytes[CCID_DESC_bPINSupport] & CCID_PIN_KNOWN;
 }
 
 /* What is being gathered while the bytes of one alternate setting pass. */

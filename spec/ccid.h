@@ -94,6 +94,7 @@ enum {
 	CCID_PIN_MODIFY = 0x02,
 	CCID_PIN_PACE_CAPABILITIES = 0x10, /* BSI TR-03119 annex D */
 	CCID_PIN_PACE_EXECUTE = 0x20,
+	CCID_PIN_KNOWN = 0x33,
 };
 
 /* bRequest of class requests on the control pipe, to an interface (CCID 1.1 §5.3). */

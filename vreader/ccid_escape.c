@@ -74,21 +74,25 @@ bool ccid_teach_escape(struct ccid_device *dev, const uint8_t *command, size_t l
 	return true;
 }
 
-void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now)
+bool ccid_answer_taught(struct slot *slot, const struct ccid_message *msg)
 {
 	const struct ccid_device *dev = slot->dev;
 
-	if (is_raw(slot, msg)) {
-		raw_command(slot, msg, now);
-		return;
-	}
 	for (size_t i = dev->taught_count; i-- > 0;) {
 		const struct taught_escape *t = &dev->taught[i];
 
 		if (msg->len >= t->len && memcmp(msg->data, t->command, t->len) == 0) {
 			slot_ok(slot, msg, 0, t->answer, t->answer_len);
-			return;
+			return true;
 		}
 	}
-	slot_fail(slot, msg, CCID_ERROR_CMD_NOT_SUPPORTED);
+	return false;
+}
+
+void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now)
+{
+	if (is_raw(slot, msg))
+		raw_command(slot, msg, now);
+	else if (!ccid_answer_taught(slot, msg))
+		slot_fail(slot, msg, CCID_ERROR_CMD_NOT_SUPPORTED);
 }

@@ -175,6 +175,8 @@ void ccid_secure(struct slot *slot, const struct ccid_message *msg, int64_t now)
 void pinpad_given_up(struct slot *slot);
 /* PC_to_RDR_Escape. */
 void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now);
+/* Answers what the reader has been taught. False: it hasn't. */
+bool ccid_answer_taught(struct slot *slot, const struct ccid_message *msg);
 /* Raw-command firmware: the tag has left the field while its answer was awaited. */
 void ccid_escape_left(struct slot *slot);
 /* Forgets open chains and bytes of an exchange that was given up. */

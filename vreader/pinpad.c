@@ -328,6 +328,7 @@ static size_t read_task(struct slot *slot, const struct ccid_message *msg)
 		return CCID_MSG_wLevelParameter;
 	if (msg->len < CCID_PIN_VERIFY_abPINApdu)
 		return CCID_ERROR_BAD_LENGTH;
+	/* bPINSupport has a bit for each. */
 	if (d[0] > CCID_PIN_OPERATION_MODIFY || !(support >> d[0] & 1))
 		return CCID_MSG_abData;
 	memset(task, 0, sizeof(*task));
@@ -354,15 +355,26 @@ static bool pad_in_use(const struct ccid_device *dev)
 	return false;
 }
 
+/* PACE has no meaning here: it is answered as the reader has been taught. */
+static bool is_pace(uint8_t support, const struct ccid_message *msg)
+{
+	return msg->len && support & msg->data[0] &&
+	       (msg->data[0] == CCID_PIN_OPERATION_PACE_CAPABILITIES ||
+		       msg->data[0] == CCID_PIN_OPERATION_PACE_EXECUTE);
+}
+
 void ccid_secure(struct slot *slot, const struct ccid_message *msg, int64_t now)
 {
+	uint8_t support = slot->dev->intf.ccid[CCID_DESC_bPINSupport];
 	struct pinpad *pad = &slot->dev->pad;
 	size_t wrong;
 
-	if (!slot->dev->intf.ccid[CCID_DESC_bPINSupport]) {
+	if (!support) {
 		slot_fail(slot, msg, CCID_ERROR_CMD_NOT_SUPPORTED);
 		return;
 	}
+	if (is_pace(support, msg) && ccid_answer_taught(slot, msg))
+		return;
 	if (!slot->card || !slot->powered) {
 		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
 		return;

@@ -9,6 +9,7 @@ import threading
 import time
 import unittest
 
+import ccidprofile
 import harness
 import ifdh
 import part10
@@ -463,6 +464,25 @@ class Features(PadTest):
     def test_character_level_has_none(self):
         self.open("character", "t0")
         self.assertNotIn(6, self.tags())
+
+    def test_pace(self):
+        profile = ccidprofile.interface(features=ccidprofile.EXTENDED_APDU | ccidprofile.AUTOMATIC,
+            message=271)
+        descriptor = bytearray.fromhex(profile["ccid_descriptor_hex"])
+        descriptor[52] = 0x33  # bPINSupport
+        profile["ccid_descriptor_hex"] = descriptor.hex()
+        self.open(ccidprofile.write(self.tmp / "pace.json", profile), pinpad=False)
+        self.assertEqual(self.tags()[0x20], part10.EXECUTE_PACE)
+        self.ctl("escape", 0, "10", "00020040")
+        self.ctl("escape", 0, "2003", "00000000020102")
+        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x01\0\0"),
+            b"\0\0\0\0\x04\0\x00\x02\x00\x40")
+        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x02\x02\0\x03\x00"),
+            b"\0\0\0\0\x07\0\0\0\0\0\x02\x01\x02")
+        self.assertEqual(self.ctl.secure()[1], b"")
+        for wrong in (b"", b"\x01\0", b"\x01\x01\0", b"\x01\0\0\0"):
+            self.assertEqual(self.control(part10.EXECUTE_PACE, wrong), part10.SW_STRUCTURE)
+        self.assertNotEqual(self.slot.control(part10.EXECUTE_PACE, b"\x03\0\0")[0], ifdh.SUCCESS)
 
     def test_prompts(self):
         self.open()
