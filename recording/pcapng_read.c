@@ -239,6 +239,8 @@ static bool read_blocks(struct reader *r, const uint8_t *bytes, size_t len)
 {
 	size_t at = 0;
 
+	if (len == 0)
+		return fault(r, "not a pcapng file");
 	while (at < len && !r->enough) {
 		uint32_t head[2];
 
