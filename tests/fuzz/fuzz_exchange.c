@@ -42,6 +42,36 @@ const struct ccid_interface *device_interface(const struct device *device)
 	return &device->interface;
 }
 
+const struct device_descriptor *device_descriptor(const struct device *device)
+{
+	static const struct device_descriptor descriptor = { 0 };
+
+	(void)device;
+	return &descriptor;
+}
+
+const struct quirk_set *device_quirks(const struct device *device)
+{
+	static const struct quirk_set quirks = { .pps = true, .get_data_rates = true };
+
+	(void)device;
+	return &quirks;
+}
+
+enum ccid_result device_presence(struct device *device, unsigned slot)
+{
+	(void)device;
+	(void)slot;
+	return CCID_OK;
+}
+
+void device_power_result(struct device *device, unsigned slot, bool worked)
+{
+	(void)device;
+	(void)slot;
+	(void)worked;
+}
+
 const uint32_t *device_rates(const struct device *device)
 {
 	(void)device;
