@@ -11,6 +11,7 @@
 #include "deadline.h"
 #include "exchange.h"
 #include "options.h"
+#include "quirk.h"
 
 enum {
 	PIECE = 5,
@@ -42,20 +43,29 @@ const struct ccid_interface *device_interface(const struct device *device)
 	return &device->interface;
 }
 
+/* A device without quirks. */
+const struct quirk_set *device_quirks(const struct device *device)
+{
+	static const struct quirk_facts facts;
+	static struct quirk_table *none;
+	static struct quirk_set set;
+
+	(void)device;
+	if (!none) {
+		none = quirk_table_new();
+		if (!none)
+			abort();
+		quirk_match(none, &facts, &set, NULL);
+	}
+	return &set;
+}
+
 const struct device_descriptor *device_descriptor(const struct device *device)
 {
-	static const struct device_descriptor descriptor = { 0 };
+	static const struct device_descriptor descriptor;
 
 	(void)device;
 	return &descriptor;
-}
-
-const struct quirk_set *device_quirks(const struct device *device)
-{
-	static const struct quirk_set quirks = { .pps = true, .get_data_rates = true };
-
-	(void)device;
-	return &quirks;
 }
 
 enum ccid_result device_presence(struct device *device, unsigned slot)
