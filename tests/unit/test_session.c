@@ -819,7 +819,8 @@ START_TEST(test_crowd)
 	client = observer();
 	move_card_anyhow(&client, 0);
 	await_state(SCARD_ABSENT);
-	reconnect(&client, SCARD_SHARE_DIRECT, SCARD_LEAVE_CARD);
+	close(client.fd);
+	client = observer();
 	move_card_anyhow(&client, 1);
 	close(client.fd);
 	await_state(0x34);
