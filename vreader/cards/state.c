@@ -18,7 +18,7 @@
 #define TAIL "sha256="
 
 enum {
-	TAIL_LEN = sizeof(TAIL) - 1 + 2 * CRYPTO_SHA256 + 1,
+	TAIL_LEN = sizeof(TAIL) - 1 + (size_t)2 * CRYPTO_SHA256 + 1,
 };
 
 struct record {
@@ -151,7 +151,7 @@ static void print_hex(FILE *out, const uint8_t *data, size_t len)
 static bool print_image(const struct state *s, struct image *image)
 {
 	FILE *out = open_memstream(&image->text, &image->len);
-	uint8_t sum[CRYPTO_SHA256];
+	uint8_t sum[CRYPTO_SHA256] = { 0 };
 	bool ok;
 
 	if (!out)
@@ -213,19 +213,20 @@ static bool parse_line(struct state *s, const char *line, size_t len)
 static size_t checked_len(const struct image *image)
 {
 	uint8_t told[CRYPTO_SHA256], sum[CRYPTO_SHA256];
-	const char *tail = image->text + image->len - TAIL_LEN;
-	size_t len = image->len - TAIL_LEN;
+	const char *tail;
+	size_t len;
 
-	if (image->len < sizeof(HEAD) - 1 + TAIL_LEN ||
-		memcmp(image->text, HEAD, sizeof(HEAD) - 1) != 0 ||
+	if (!image->text || image->len < sizeof(HEAD) - 1 + TAIL_LEN ||
+		memcmp(image->text, HEAD, sizeof(HEAD) - 1) != 0)
+		return 0;
+	len = image->len - TAIL_LEN;
+	tail = image->text + len;
+	if (tail[-1] != '\n' || tail[TAIL_LEN - 1] != '\n' ||
 		memcmp(tail, TAIL, sizeof(TAIL) - 1) != 0 ||
 		!parse_hex(tail + sizeof(TAIL) - 1, (size_t)2 * CRYPTO_SHA256, told) ||
 		!crypto_sha256((const uint8_t *)image->text, len, sum))
 		return 0;
-	return image->text[len - 1] == '\n' && image->text[image->len - 1] == '\n' &&
-			       memcmp(told, sum, sizeof(sum)) == 0
-		       ? len
-		       : 0;
+	return memcmp(told, sum, sizeof(sum)) == 0 ? len : 0;
 }
 
 /* Makes the strings those of the image. */
