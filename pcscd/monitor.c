@@ -3,6 +3,7 @@
 #include "pcscd/slot.h"
 
 #include "pcscd/clock.h"
+#include "pcscd/log.h"
 
 #define POLL_MS      600000           /* longest stay in a driver's poll function */
 #define POLL_DEAF_MS 1000             /* the same if nothing can make it return early */
@@ -44,6 +45,17 @@ bool slot_monitor_first(struct slot *slot)
 	return look(slot);
 }
 
+/* How often a card has come or gone so far. */
+static uint32_t changes(struct slot *slot)
+{
+	uint32_t counter;
+
+	slot_lock(slot);
+	counter = slot->counter;
+	slot_unlock(slot);
+	return counter;
+}
+
 static bool is_stopping(struct slot *slot)
 {
 	bool stopping;
@@ -65,15 +77,23 @@ void slot_monitor(struct slot *slot)
 		timeout = POLL_DEAF_MS;
 	while (!is_stopping(slot)) {
 		int64_t begun = clock_now();
+		uint32_t before = changes(slot);
 		RESPONSECODE rc = IFD_NOT_SUPPORTED;
 
 		if (polls && haste < HASTE_MAX)
 			rc = driver_poll(slot->channel, timeout);
+		else if (polls)
+			log_line(PCSC_LOG_DEBUG,
+				"%s: the driver's poll function tells nothing, "
+				"again and again; looking after a while",
+				slot->name);
 		if (rc != IFD_SUCCESS && rc != IFD_NO_SUCH_DEVICE)
 			sleep_between_looks(slot);
 		haste = clock_now() - begun < HASTE_NS ? haste + 1 : 0;
 		if (!look(slot))
 			break;
+		if (changes(slot) != before)
+			haste = 0;
 	}
 	slot_lock(slot);
 	slot->monitored = false;
