@@ -56,7 +56,7 @@ static void choose_language(const struct quirk_escapes *escapes, char language[3
 {
 	const char *lang = getenv("LANG");
 
-	strcpy(language, "en");
+	memcpy(language, "en", 3);
 	for (size_t i = 0; lang && i < escapes->count; i++)
 		if (strncmp(escapes->list[i].language, lang, 2) == 0)
 			memcpy(language, escapes->list[i].language, 2);

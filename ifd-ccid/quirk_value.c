@@ -111,7 +111,7 @@ static bool read_bits(
 	struct quirk_parser *parser, const struct quirk_property *property, void *field)
 {
 	uint32_t *bits = field;
-	uint32_t number;
+	uint32_t number = 0;
 
 	if (quirk_token_is(parser, "none")) {
 		quirk_token_next(parser);
@@ -129,7 +129,7 @@ static bool read_order(
 	struct quirk_parser *parser, const struct quirk_property *property, void *field)
 {
 	struct quirk_order *order = field;
-	uint32_t number;
+	uint32_t number = 0;
 
 	do {
 		if (order->count == QUIRK_ORDER_MAX)

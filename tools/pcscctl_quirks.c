@@ -151,31 +151,28 @@ static int test_dump(const char *path)
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Four hexadecimal digits at *AT, which moves behind them and behind the colon after them. */
+static bool take_hex4(const char **at, uint16_t *number)
+{
+	char digits[5] = "";
+
+	if (strspn(*at, "0123456789abcdefABCDEF") != 4)
+		return false;
+	memcpy(digits, *at, 4);
+	*number = (uint16_t)strtoul(digits, NULL, 16);
+	*at += 4;
+	if (**at == ':' && (*at)[1] != '\0')
+		++*at;
+	return true;
+}
+
 /* VVVV:PPPP or VVVV:PPPP:BBBB */
 static bool parse_numbers(const char *text, struct quirk_facts *facts)
 {
-	unsigned vid;
-	unsigned pid;
-	unsigned bcd = 0;
-	int end = 0;
-
-	if (sscanf(text, "%4x:%4x%n", &vid, &pid, &end) != 2 || end != 9)
-		return false;
-	if (text[end] == ':') {
-		int more = 0;
-
-		if (sscanf(text + end, ":%4x%n", &bcd, &more) != 1 || more != 5)
-			return false;
-		end += more;
-	}
-	if (text[end] != '\0')
-		return false;
-	*facts = (struct quirk_facts){ .vid = (uint16_t)vid,
-		.pid = (uint16_t)pid,
-		.bcdDevice = (uint16_t)bcd,
-		.interface = -1,
-		.interface_class = CLASS_UNKNOWN };
-	return true;
+	*facts = (struct quirk_facts){ .interface = -1, .interface_class = CLASS_UNKNOWN };
+	return strchr(text, ':') == text + 4 && take_hex4(&text, &facts->vid) &&
+	       take_hex4(&text, &facts->pid) &&
+	       (*text == '\0' || (take_hex4(&text, &facts->bcdDevice) && *text == '\0'));
 }
 
 /* One reader that a daemon has; its descriptors are in the driver's recording. */
