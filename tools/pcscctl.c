@@ -3,6 +3,7 @@
 #include "tools/pcscctl.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@ static const struct verb {
 	{ "list", pcscctl_list, 0, "readers, their cards, drivers and devices" },
 	{ "doctor", pcscctl_doctor, 0, "what keeps readers from working, and what to do about it" },
 	{ "who", pcscctl_who, 0, "which programs use which reader, and who waits for whom" },
+	{ "quirks", pcscctl_quirks, INT_MAX,
+		"list [READER|VID:PID[:BCD]], test DUMP, validate [FILE...]: quirk files" },
 	{ "report", pcscctl_report, 1,
 		"[READER] --output FILE: what a bug report needs, without secrets" },
 	{ "trace", pcscctl_trace, 1,

@@ -21,6 +21,7 @@ struct pcscctl {
 int pcscctl_list(const struct pcscctl *options);
 int pcscctl_doctor(const struct pcscctl *options);
 int pcscctl_who(const struct pcscctl *options);
+int pcscctl_quirks(const struct pcscctl *options);
 int pcscctl_report(const struct pcscctl *options);
 int pcscctl_trace(const struct pcscctl *options);
 
