@@ -16,7 +16,7 @@ import part10
 from part10 import ASCII, BCD, BINARY, Format
 
 FULL = os.environ.get("CARDWIRE_PIN_MATRIX") == "full"
-SAMPLE = 1000  # combinations of each kind and reader, unless all are tried
+SAMPLE = 300 if harness.PRELOAD else 1000  # combinations of each kind and reader, unless all are tried
 SEED = 7
 
 

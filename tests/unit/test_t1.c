@@ -421,6 +421,40 @@ START_TEST(given_up_exchange)
 }
 END_TEST
 
+/* A command that was never sent leaves no trace, whatever went before. */
+START_TEST(withdrawn)
+{
+	struct t1_step step;
+
+	init(32);
+	(void)begin("01", 256);
+	t1_withdraw(&t1);
+	check_done(PLAY(begin("02", 256), "00 00 01 02", "00 00 02 90 00"), "90 00");
+	(void)begin("03", 256);
+	t1_withdraw(&t1);
+	check_done(PLAY(begin("04", 256), "00 40 01 04", "00 40 02 90 00"), "90 00");
+	/* After a RESYNCH, too. */
+	(void)begin("05", 256);
+	step = PLAY(begin("06", 256), "00 C0 00", "00 E0 00");
+	ck_assert_int_eq(step.action, T1_SEND);
+	t1_withdraw(&t1);
+	check_done(PLAY(begin("07", 256), "00 00 01 07", "00 00 02 90 00"), "90 00");
+}
+END_TEST
+
+/* A command that the card has a part of, or has asked for again, can't be withdrawn. */
+START_TEST(withdrawn_too_late)
+{
+	init(1);
+	(void)PLAY(begin("01 02", 256), "00 20 01 01", "00 90 00");
+	t1_withdraw(&t1);
+	(void)PLAY(begin("03", 256), "00 C0 00", "00 E0 00", "00 00 01 03", "mute");
+	t1_withdraw(&t1);
+	check_done(PLAY(begin("04", 256), "00 C0 00", "00 E0 00", "00 00 01 04", "00 00 02 90 00"),
+		"90 00");
+}
+END_TEST
+
 START_TEST(small_reader)
 {
 	struct t1_config config = { .ifsc = 254, .edc = EDC_LRC, .max_block = 6 };
@@ -898,6 +932,8 @@ int main(void)
 	tcase_add_test(tests, short_buffer);
 	tcase_add_test(tests, endless_response);
 	tcase_add_test(tests, given_up_exchange);
+	tcase_add_test(tests, withdrawn);
+	tcase_add_test(tests, withdrawn_too_late);
 	tcase_add_test(tests, small_reader);
 	tcase_add_test(tests, missing_bytes);
 	tcase_add_test(tests, wiped);
