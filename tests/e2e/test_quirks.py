@@ -495,6 +495,21 @@ class Tools(harness.CardwireTest):
         self.assertNotIn("refuse", self.run_ctl("list", "0DC3:0900:0200").stdout)
         self.assertIn("refuse", self.run_ctl("list", "0DC3:0900:01FF").stdout)
 
+    def test_list_reader(self):
+        """By a part of the reader's name, from the daemon that has it open; strings of the log too."""
+        profile = ccidprofile.write(self.tmp / "p.json", reader("0529:0620", "0012"))
+        vreader = harness.VReader(self, profile=profile)
+        daemon = harness.Pcscd(self, conf=harness.reader_entry("Virtual", vreader.device(),
+            harness.CCID_LIBRARY), env={"CARDWIRE_QUIRKS": str(QUIRKS)})
+        daemon.program.wait_line(r"quirk features-on = ifsd \(.*50-tokens\.quirks:\d+")
+        for arguments in (["Virt"], []):
+            done = subprocess.run([CTL, "--socket", daemon.socket, "quirks", "list", *arguments],
+                capture_output=True, text=True, timeout=60,
+                env={**os.environ, "CARDWIRE_QUIRKS": str(QUIRKS)})
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stdout, r"^Virtual 00 00\n0529:0620, version 0\.12, interface 0\n"
+                r"  features-on = ifsd\n    .*/50-tokens\.quirks:\d+ \[")
+
     def test_dump(self):
         """Descriptors as sysfs has them, and as digits."""
         device = struct.pack("<BBHBBBBHHHBBBB", 18, 1, 0x200, 0, 0, 0, 64, 0x046A, 0x003E, 0x0100,
