@@ -132,16 +132,15 @@ static bool reserve(struct session_bytes *bytes, size_t more)
  */
 static void abort_call(struct session *session)
 {
-	struct client *client = &session->client;
-	const atomic_bool *only = atomic_load(&client->gone) ? NULL : &client->cancellable;
+	bool gone = atomic_load(&session->client.gone);
 	struct slot *slot;
 
-	if (only && !atomic_load(only))
+	if (!gone && !atomic_load(&session->client.cancellable))
 		return;
-	slot = slots_by_id(atomic_load(&client->calling));
+	slot = slots_by_id(atomic_load(&session->client.calling));
 	if (!slot)
 		return;
-	slot_abort_call(slot, client->id, only);
+	slot_abort_call(slot, session->client.id, gone ? NULL : &session->client.cancellable);
 	slot_unref(slot);
 	timer_set(&session->timer, clock_now() + ABORT_AGAIN_NS);
 }
