@@ -90,7 +90,8 @@ static bool make_room(struct pin_command *c, size_t at, size_t bytes, uint8_t fi
 	if (c->len == HEADER)
 		c->bytes[c->len++] = 0;
 	start = data_start(c);
-	if (at > nc || c->len + bytes > sizeof(c->bytes))
+	/* Lc may count more than there is. */
+	if (at > nc || start + at > c->len || c->len + bytes > sizeof(c->bytes))
 		return false;
 	memmove(c->bytes + start + at + bytes, c->bytes + start + at, c->len - start - at);
 	memset(c->bytes + start + at, filler, bytes);

@@ -9,6 +9,7 @@
 
 #include "vreader/bytes.h"
 #include "vreader/ccid_device.h"
+#include "vreader/pinpad.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -63,6 +64,7 @@ static struct ccid_device *make(uint8_t choice, struct ccid_device **ctx)
 		return make_contactless(choice, ctx);
 	profile_builtin(profiles[choice & 3], &p);
 	p.interfaces[0].ccid[CCID_DESC_bMaxSlotIndex] = 1;
+	profile_add_pinpad(&p);
 	o.protocols = choice & 4 ? CARD_T0 : CARD_T0 | CARD_T1;
 	o.crc = choice & 8;
 	o.t0_single = choice & 16;
@@ -98,6 +100,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= n;
 		if (n >= CCID_MSG_HEADER_SIZE && n % 2 == 0)
 			put_le32(msg + CCID_MSG_dwLength, (uint32_t)(n - CCID_MSG_HEADER_SIZE));
+		/* Both a PIN and a change find their keys. */
+		pinpad_forget(dev);
+		pinpad_press(dev, "1234E56C567E567E", 0);
 		ccid_bulk_out(dev, msg, n, n % 64 != 0, now);
 		/* Odd ends leave the command running, for aborts and busy slots. */
 		for (int i = 0; n % 3 && i < 200 && ccid_deadline(dev) != CCID_NO_DEADLINE; i++) {
