@@ -178,9 +178,11 @@ static size_t get_stop(struct slot *slot, uint8_t *value)
 static size_t get_name(struct slot *slot, uint8_t *value)
 {
 	const char *name = device_quirks(slot->device)->name.text;
-	size_t len = strlen(name);
+	size_t len = strnlen(name, MAX_VALUE);
 
-	memcpy(value, name, len);
+	/* Without its end: the length tells. */
+	for (size_t i = 0; i < len; i++)
+		value[i] = (uint8_t)name[i];
 	return len;
 }
 
