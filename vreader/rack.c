@@ -90,6 +90,27 @@ static const char *insert_program(const struct rack_slot *where, const char *add
 	return vpcd_ports_open(where->vpcd, address, where->ccid, where->slot);
 }
 
+enum {
+	/* Waiting times of 25 s (T=1) and about 30 s (T=0, at 4 MHz; ISO 7816-3 §10.2, §11.4.3). */
+	SLOW_BWI = 8,
+	SLOW_WI = 255,
+};
+
+/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it beforehand, unless
+ * other times were asked for by hand. */
+static struct card_options patient(const char *name, const struct card_options *options)
+{
+	struct card_options o = *options;
+
+	if (!catalog_slow(name))
+		return o;
+	if (o.bwi == card_options_default.bwi)
+		o.bwi = SLOW_BWI;
+	if (o.wi == card_options_default.wi)
+		o.wi = SLOW_WI;
+	return o;
+}
+
 /* The file of that slot's card in path, or NULL. */
 static const char *state_path(const struct rack_slot *where, char *path, size_t size)
 {
@@ -105,6 +126,7 @@ static const char *state_path(const struct rack_slot *where, char *path, size_t 
 const char *rack_insert(
 	const struct rack_slot *where, const char *name, const struct card_options *options)
 {
+	const struct card_options waiting = patient(name, options);
 	static char why[PATH_MAX + 128];
 	char path[PATH_MAX];
 	struct tag_options tag;
@@ -124,7 +146,7 @@ const char *rack_insert(
 		tag_options_named(&tag, "tag-a");
 		return rack_insert_tag(where, &tag, app);
 	}
-	card = card_new(options, app);
+	card = card_new(&waiting, app);
 	if (!card)
 		return "out of memory";
 	ccid_insert(where->ccid, where->slot, card);

@@ -96,3 +96,10 @@ struct card_app *catalog_new(const char *name, const char *state_path, char *why
 	}
 	return with_applets(known[i].applets, state_path, why, why_size);
 }
+
+bool catalog_slow(const char *name)
+{
+	size_t i = find(name);
+
+	return i < KNOWN && !known[i].plain;
+}

@@ -17,4 +17,7 @@ bool catalog_has(const char *name);
  */
 struct card_app *catalog_new(const char *name, const char *state_path, char *why, size_t why_size);
 
+/* Whether a command of that card can take many seconds, as the making of a long RSA key does. */
+bool catalog_slow(const char *name);
+
 #endif
