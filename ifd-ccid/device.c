@@ -32,8 +32,7 @@ enum port_status device_control(struct device *device, const uint8_t setup[8], u
 }
 
 /* What the port has read of the device itself, as if it were read now. */
-static void record_descriptor(
-	struct device *device, uint8_t type, const uint8_t *bytes, size_t len)
+static void record_descriptor(struct device *device, uint8_t type, const uint8_t *bytes, size_t len)
 {
 	uint8_t setup[USB_SETUP_SIZE] = { USB_DIR_IN | USB_TYPE_STANDARD | USB_RECIP_DEVICE,
 		USB_REQ_GET_DESCRIPTOR, 0, type };
@@ -113,8 +112,8 @@ static bool start(struct device *device)
 	if (port_claim(device->port, interface->bInterfaceNumber, interface->bAlternateSetting) !=
 		PORT_OK)
 		return false;
-	if (device->quirks.get_data_rates && (interface->ccid.level == LEVEL_TPDU ||
-						     interface->ccid.level == LEVEL_CHARACTER))
+	if (device->quirks.get_data_rates &&
+		(interface->ccid.level == LEVEL_TPDU || interface->ccid.level == LEVEL_CHARACTER))
 		read_rates(device);
 	pthread_mutex_lock(&device->lock);
 	device->ios = calloc(interface->ccid.slots, sizeof(*device->ios));

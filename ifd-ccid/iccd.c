@@ -41,7 +41,7 @@ static enum ccid_result request(struct io *io, uint8_t number, bool in, uint16_t
 	put_le16(setup + USB_SETUP_wLength, (uint16_t)len);
 	switch (device_control(device, setup, data, actual, deadline,
 		number == ICCD_REQ_XFR_BLOCK || number == ICCD_REQ_DATA_BLOCK ? &io->secrecy
-									: NULL)) {
+									      : NULL)) {
 	case PORT_OK:
 		return CCID_OK;
 	case PORT_GONE:

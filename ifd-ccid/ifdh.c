@@ -79,8 +79,7 @@ static RESPONSECODE set_protocol(struct slot *slot, DWORD protocol)
 
 	recorder_call(recorder, slot->number, RECORDING_PROTOCOL, protocol, NULL, 0, false);
 	rv = activate_set_protocol(slot, protocol == SCARD_PROTOCOL_T1);
-	recorder_return(
-		recorder, slot->number, RECORDING_PROTOCOL, (uint64_t)rv, NULL, 0, false);
+	recorder_return(recorder, slot->number, RECORDING_PROTOCOL, (uint64_t)rv, NULL, 0, false);
 	return rv;
 }
 
@@ -201,8 +200,8 @@ EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
 
 	if (!slot)
 		return IFD_COMMUNICATION_ERROR;
-	recorder_call(device_recorder(slot->device), slot->number, RECORDING_PRESENCE, 0, NULL, 0,
-		false);
+	recorder_call(
+		device_recorder(slot->device), slot->number, RECORDING_PRESENCE, 0, NULL, 0, false);
 	result = slot_presence(slot);
 	if (result == CCID_OK) {
 		rv = IFD_ICC_PRESENT;

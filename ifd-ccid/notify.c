@@ -158,8 +158,7 @@ static enum ccid_result ask_by_power(struct device *device, unsigned slot,
 	return result;
 }
 
-static enum ccid_result ask_reader(
-	struct device *device, unsigned slot, struct ccid_answer *answer)
+static enum ccid_result ask_reader(struct device *device, unsigned slot, struct ccid_answer *answer)
 {
 	static const struct ccid_command command = { .type = PC_to_RDR_GetSlotStatus };
 	int64_t ms = device->quirks.has[QUIRK_STATUS_TIMEOUT] ? device->quirks.status_timeout
@@ -208,8 +207,7 @@ void device_power_result(struct device *device, unsigned slot, bool worked)
 	if (device->quirks.presence != QUIRK_PRESENCE_POWER_ON)
 		return;
 	pthread_mutex_lock(&device->lock);
-	presence_status(
-		presence, worked ? CCID_ICC_ACTIVE : CCID_ICC_ABSENT, presence->events);
+	presence_status(presence, worked ? CCID_ICC_ACTIVE : CCID_ICC_ABSENT, presence->events);
 	pthread_mutex_unlock(&device->lock);
 }
 

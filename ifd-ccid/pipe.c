@@ -423,8 +423,8 @@ enum ccid_result pipe_exchange(
 		command->type, seq, command->len);
 
 	io->secrecy.shape = command->shape;
-	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0,
-		io->out.length, &io->secrecy);
+	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0, io->out.length,
+		&io->secrecy);
 	pthread_mutex_lock(&device->lock);
 	io->type = command->type;
 	io->seq = seq;

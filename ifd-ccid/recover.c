@@ -81,7 +81,8 @@ static void record_step(
 
 static void clear_halt(struct device *device, uint8_t endpoint)
 {
-	record_step(device, RECORDING_CLEAR_HALT, endpoint, port_clear_halt(device->port, endpoint));
+	record_step(
+		device, RECORDING_CLEAR_HALT, endpoint, port_clear_halt(device->port, endpoint));
 }
 
 static bool try_clear_halt(struct io *io, uint8_t seq, int64_t end)

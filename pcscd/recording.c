@@ -148,13 +148,14 @@ static void answer(int fd, const char *request, char *text)
 
 static void *client_main(void *arg)
 {
-	int fd = (int)(intptr_t)arg;
+	int fd = *(int *)arg;
 	char *text = malloc(DRIVER_RECORDING_ROOM);
 	char request[REQUEST_MAX];
 
 	if (text && read_request(fd, request))
 		answer(fd, request, text);
 	free(text);
+	free(arg);
 	close(fd);
 	pthread_mutex_lock(&recording.lock);
 	recording.clients--;
@@ -188,15 +189,21 @@ static bool start_client(int fd)
 	pthread_attr_t attr;
 	pthread_t thread;
 	bool started = false;
+	int *own = malloc(sizeof(*own));
 
+	if (!own)
+		return false;
+	*own = fd;
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_mutex_lock(&recording.lock);
 	if (recording.clients < RECORDING_CLIENTS)
-		started = pthread_create(&thread, &attr, client_main, (void *)(intptr_t)fd) == 0;
+		started = pthread_create(&thread, &attr, client_main, own) == 0;
 	recording.clients += started;
 	pthread_mutex_unlock(&recording.lock);
 	pthread_attr_destroy(&attr);
+	if (!started)
+		free(own);
 	return started;
 }
 

@@ -54,14 +54,20 @@ static int64_t now(clockid_t clock)
 /* Bus and address from ".../BBB/DDD" or "…:B:D:I"; others get 1 and 1. */
 static void find_place(const char *device, unsigned *bus, unsigned *address)
 {
-	const char *node = strstr(device, "/dev/bus/usb/");
-	const char *libusb = strstr(device, ":libusb-1.0:");
+	static const char *const before[] = { "/dev/bus/usb/", ":libusb-1.0:" };
+	const char *at = NULL;
+	char *end;
 
 	*bus = *address = 1;
-	if (node)
-		sscanf(node, "/dev/bus/usb/%u/%u", bus, address);
-	else if (libusb)
-		sscanf(libusb, ":libusb-1.0:%u:%u", bus, address);
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]) && !at; i++) {
+		at = strstr(device, before[i]);
+		at = at ? at + strlen(before[i]) : NULL;
+	}
+	if (!at)
+		return;
+	*bus = (unsigned)strtoul(at, &end, 10);
+	if (*end)
+		*address = (unsigned)strtoul(end + 1, NULL, 10);
 }
 
 static void print_apdu(const struct recording_entry *entry)

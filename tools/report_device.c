@@ -387,7 +387,7 @@ static void read_value(
 		fclose(file);
 }
 
-static bool is_at(const char *root, const char *device, unsigned bus, unsigned address)
+static bool is_at(const char *root, const char *device, unsigned long bus, unsigned long address)
 {
 	char value[VALUE_MAX];
 
@@ -415,33 +415,33 @@ static void put_values(FILE *out, const char *root, const char *device)
 }
 
 /* "1-3.2" hangs on "1-3", that on "usb1". False: it is a root hub. */
-static bool parent_of(char *device)
+static bool parent_of(char device[VALUE_MAX])
 {
 	char *end = strrchr(device, '.');
-	unsigned bus;
+	unsigned long bus = strtoul(device, NULL, 10);
 
-	if (end) {
+	if (end)
 		*end = '\0';
-		return true;
-	}
-	if (sscanf(device, "%u-", &bus) != 1)
-		return false;
-	sprintf(device, "usb%u", bus % 10000);
-	return true;
+	else if (bus)
+		snprintf(device, VALUE_MAX, "usb%lu", bus);
+	return end || bus;
 }
 
 void report_put_bus(FILE *out, const struct report_device *device, const char *root)
 {
 	const char *node = strstr(device->name, "/dev/bus/usb/");
-	unsigned bus = 0, address = 0;
+	unsigned long bus, address;
+	char *end;
 	struct dirent *entry;
 	char path[512];
 	char at[VALUE_MAX] = "";
 	DIR *folder;
 
 	fprintf(out, "device: %s\n", device->name);
-	if (!node || sscanf(node, "/dev/bus/usb/%u/%u", &bus, &address) != 2)
+	if (!node)
 		return;
+	bus = strtoul(node + strlen("/dev/bus/usb/"), &end, 10);
+	address = *end ? strtoul(end + 1, NULL, 10) : 0;
 	snprintf(path, sizeof(path), "%s/sys/bus/usb/devices", root);
 	folder = opendir(path);
 	while (folder && (entry = readdir(folder)))

@@ -109,6 +109,7 @@ static size_t put_hex(char *text, size_t room, const struct recording_entry *ent
 static void differ(struct replay *r, size_t i, const char *what,
 	const struct recording_entry *recorded, const struct recording_entry *came)
 {
+	enum recording_kind kind = came ? came->kind : RECORDING_OUT;
 	char one[4 * SHOWN] = " nothing";
 	char other[4 * SHOWN] = " nothing";
 
@@ -119,7 +120,7 @@ static void differ(struct replay *r, size_t i, const char *what,
 	if (came)
 		put_hex(other, sizeof(other), came);
 	snprintf(r->difference, sizeof(r->difference), "message %zu (%s): %s: expected%s; came%s",
-		i + 1, recording_strkind(recorded ? recorded->kind : came->kind), what, one, other);
+		i + 1, recording_strkind(recorded ? recorded->kind : kind), what, one, other);
 	fail(r);
 }
 
