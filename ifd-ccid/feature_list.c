@@ -60,7 +60,7 @@ static bool is_secoder(const struct slot *slot)
 	return device_quirks(slot->device)->pin_reader_direct;
 }
 
-/* The conditions that end an entry, as the quirks, the reader or, by default, the class have them. */
+/* The conditions that end an entry, as quirks, reader or, by default, the class have them. */
 static uint8_t validation(const struct slot *slot, const struct pinpad_told *told)
 {
 	const struct quirk_set *quirks = device_quirks(slot->device);
@@ -72,8 +72,8 @@ static uint8_t validation(const struct slot *slot, const struct pinpad_told *tol
 	return told->validation ? told->validation : CCID_PIN_VALID_MASK;
 }
 
-/* PIN_PROPERTIES (PC/SC part 10 §2.5.5): layout, conditions, no time-out of its own behind the first
- * key, since the class has none. */
+/* PIN_PROPERTIES (PC/SC part 10 §2.5.5): layout, conditions, no time-out of its own behind the
+ * first key, since the class has none. */
 static RESPONSECODE do_pin_properties(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The features of PC/SC part 10 (§2.2): which of them this reader has, and what each does. All run in
- * the slot's turn; the arguments are those of control_do().
+ * The features of PC/SC part 10 (§2.2): which of them this reader has, and what each does. All run
+ * in the slot's turn; the arguments are those of control_do().
  *
- * Not offered: the START and FINISH forms, ABORT and GET_KEY_PRESSED, since the class has no message
- * that tells of keys, and an entry that outlives the call which began it would keep the reader from
- * everybody; SCardCancel() ends a DIRECT entry. WRITE_DISPLAY, GET_KEY and SET_SPE_MESSAGE have no
- * counterpart in CCID.
+ * Not offered: the START and FINISH forms, ABORT and GET_KEY_PRESSED, since the class has no
+ * message that tells of keys, and an entry that outlives the call which began it would keep the
+ * reader from everybody; SCardCancel() ends a DIRECT entry. WRITE_DISPLAY, GET_KEY and
+ * SET_SPE_MESSAGE have no counterpart in CCID.
  */
 #ifndef CARDWIRE_CCID_FEATURE_LIST_H
 #define CARDWIRE_CCID_FEATURE_LIST_H

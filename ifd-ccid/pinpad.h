@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * PIN entry at the reader: the structures of PC/SC part 10 (§2.5.2 PIN_VERIFY, §2.5.3 PIN_MODIFY)
- * checked completely and turned into the data of PC_to_RDR_Secure (CCID 1.1 §6.1.11). The PIN itself
- * is never here: the reader puts it into the command.
+ * checked completely and turned into the data of PC_to_RDR_Secure (CCID 1.1 §6.1.11). The PIN
+ * itself is never here: the reader puts it into the command.
  *
- * Pure functions; `struct pinpad_entry` points into the caller's bytes and lives no longer than they
- * do.
+ * Pure functions; `struct pinpad_entry` points into the caller's bytes and lives no longer than
+ * they do.
  */
 #ifndef CARDWIRE_CCID_PINPAD_H
 #define CARDWIRE_CCID_PINPAD_H
@@ -44,16 +44,16 @@ const char *pinpad_parse(
 	bool modify, const uint8_t *bytes, size_t len, bool extended, struct pinpad_entry *entry);
 
 /*
- * The conditions of ENTRY that end it on a reader with these quirks. KNOWN: the conditions the reader
- * itself says it knows (CCID_PIN_VALID_…), 0 if it says nothing.
+ * The conditions of ENTRY that end it on a reader with these quirks. KNOWN: the conditions the
+ * reader itself says it knows (CCID_PIN_VALID_…), 0 if it says nothing.
  */
 uint8_t pinpad_validation(
 	const struct pinpad_entry *entry, const struct quirk_set *quirks, uint8_t known);
 
 /*
  * Writes bPINOperation and what follows to OUT, at most MAX bytes (CCID 1.1 §6.1.11.1, .2), as a
- * reader with these quirks needs it. PROLOGUE is bTeoPrologue, KNOWN as above. Returns the length; 0:
- * it doesn't fit.
+ * reader with these quirks needs it. PROLOGUE is bTeoPrologue, KNOWN as above. Returns the length;
+ * 0: it doesn't fit.
  */
 size_t pinpad_build(const struct pinpad_entry *entry, const struct quirk_set *quirks, uint8_t known,
 	const uint8_t prologue[3], uint8_t *out, size_t max);

@@ -82,7 +82,7 @@ static int64_t entry_ms(const struct pinpad_entry *entry)
 	return (int64_t)1000 * seconds * pinpad_entries(entry) + SLACK_MS;
 }
 
-/* Status words that stand for what the reader's user did, from a failed command. 0: something else. */
+/* Status words for what the reader's user did, from a failed command. 0: something else. */
 static uint16_t users_sw(const struct ccid_answer *answer)
 {
 	switch (answer->bError) {

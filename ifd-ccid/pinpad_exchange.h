@@ -12,9 +12,10 @@
 #include "slot.h"
 
 /*
- * TX is PIN_VERIFY or PIN_MODIFY; RX gets the card's response, or two bytes of the reader's or ours:
- * 64 00 no entry in time, 64 01 cancelled at the reader, 64 02 and 64 03 as the reader has it, 6B 80
- * the structure is wrong. *RX_LEN: room in, bytes out. IFD_SUCCESS, or how the exchange failed.
+ * TX is PIN_VERIFY or PIN_MODIFY; RX gets the card's response, or two bytes of the reader's or
+ * ours: 64 00 no entry in time, 64 01 cancelled at the reader, 64 02 and 64 03 as the reader has
+ * it, 6B 80 the structure is wrong. *RX_LEN: room in, bytes out. IFD_SUCCESS, or how the exchange
+ * failed.
  */
 RESPONSECODE pinpad_verify(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len);

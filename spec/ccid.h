@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Numbers and layouts of the USB device class for smart card readers: "Specification for
- * Integrated Circuit(s) Cards Interface Devices" (CCID), revision 1.1, and "USB ICCD", revision 1.0.
+ * Numbers and layouts of the USB device class for smart card readers: "Specification for Integrated
+ * Circuit(s) Cards Interface Devices" (CCID), revision 1.1, and "USB ICCD", revision 1.0.
  *
  * Messages and descriptors are byte strings, little endian; layouts are offsets into them.
  */
@@ -349,8 +349,8 @@ enum {
 	CCID_PIN_FORMAT_ASCII = 0x02,
 };
 
-/* bmPINBlockString: bits of the PIN length field in the high nibble (0: none), bytes of the PIN block
- * in the low one (0: as many as the entry needs) (CCID 1.1 §6.1.11.5). */
+/* bmPINBlockString: bits of the PIN length field in the high nibble (0: none), bytes of the PIN
+ * block in the low one (0: as many as the entry needs) (CCID 1.1 §6.1.11.5). */
 enum {
 	CCID_PIN_BLOCK_LENGTH_SHIFT = 4,
 	CCID_PIN_BLOCK_SIZE_MASK = 0x0F,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Layouts of PC/SC part 10, "IFDs with Secure PIN Entry Capabilities", v2.02.09: byte strings, whose
- * numbers are in host order; and the status words that a reader with a PIN pad gives in place of the
- * card. The feature tags and property tags are in <reader.h>.
+ * Layouts of PC/SC part 10, "IFDs with Secure PIN Entry Capabilities", v2.02.09: byte strings,
+ * whose numbers are in host order; and the status words that a reader with a PIN pad gives in place
+ * of the card. The feature tags and property tags are in <reader.h>.
  */
 #ifndef CARDWIRE_SPEC_PART10_H
 #define CARDWIRE_SPEC_PART10_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * How a reader puts a PIN into a command: digits, justification, length field, and an Lc that counts
- * them (CCID 1.1 §6.1.11.1 to §6.1.11.7). Written from the reader's side. Pure; no allocation.
+ * How a reader puts a PIN into a command: digits, justification, length field, and an Lc that
+ * counts them (CCID 1.1 §6.1.11.1 to §6.1.11.7). Written from the reader's side. Pure; no
+ * allocation.
  */
 #ifndef CARDWIRE_VREADER_PIN_BLOCK_H
 #define CARDWIRE_VREADER_PIN_BLOCK_H

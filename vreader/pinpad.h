@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The PIN pad of a virtual reader: keys, a display, and PC_to_RDR_Secure (CCID 1.1 §6.1.11). Keys are
- * typed ahead by the control socket and taken when an entry asks for them. What the host sends and
- * what the display shows can be read back.
+ * The PIN pad of a virtual reader: keys, a display, and PC_to_RDR_Secure (CCID 1.1 §6.1.11). Keys
+ * are typed ahead by the control socket and taken when an entry asks for them. What the host sends
+ * and what the display shows can be read back.
  *
  * Belongs to its reader; no clock and no thread, as ccid_device.h says.
  */

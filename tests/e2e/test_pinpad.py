@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PINs typed at the reader: the driver alone, against a virtual reader with a PIN pad and a card that
-knows where each bit of a PIN block belongs. CARDWIRE_PIN_MATRIX=full tries every combination."""
+"""PINs typed at the reader: the driver alone, against a virtual reader with a PIN pad and a card
+that knows where each bit of a PIN block belongs. CARDWIRE_PIN_MATRIX=full tries every combination."""
 
 import itertools
 import os
@@ -16,7 +16,7 @@ import part10
 from part10 import ASCII, BCD, BINARY, Format
 
 FULL = os.environ.get("CARDWIRE_PIN_MATRIX") == "full"
-SAMPLE = 300 if harness.PRELOAD else 1000  # combinations of each kind and reader, unless all are tried
+SAMPLE = 300 if harness.PRELOAD else 1000  # combinations of each kind and reader, unless FULL
 SEED = 7
 
 
