@@ -235,9 +235,6 @@ QUIRK(PIN_MESSAGE_TYPE, pin_message_type, NUMBER, "pin-message-type", 0x69, 0x89
 QUIRK(PIN_READER_DIRECT, pin_reader_direct, FLAG, "pin-reader-direct", 0, 1, "",
 	"Secoder: applications may command the reader itself (FEATURE_MCT_READER_DIRECT).",
 	"0D46:3010 and 0D46:4289")
-QUIRK(PPDU, ppdu, FLAG, "ppdu", 0, 1, "",
-	"APDUs that begin with FF C2 01 are for the reader.",
-	"readers whose PIN pad is reached so")
 /* clang-format on */
 #undef QUIRK
 #undef QUIRK_LATE
