@@ -29,8 +29,8 @@ def network_namespaces_work():
         return False
     name = f"cw-probe-{os.getpid()}"
     made = run("ip", "netns", "add", name, check=False).returncode == 0
-    cable = made and run("ip", "-n", name, "link", "add", "cable0", "type", "veth", "peer", "name", "cable1",
-        check=False).returncode == 0
+    cable = made and run("ip", "-n", name, "link", "add", "cable0", "type", "veth", "peer", "name",
+        "cable1", check=False).returncode == 0
     if made:
         run("ip", "netns", "del", name)
     return cable
@@ -107,7 +107,7 @@ class Remote(harness.CardwireTest):
         options = [f"ListenAddress {address}", "Port 2222", f"HostKey {host}", "PidFile none",
             f"AuthorizedKeysFile {authorized}", "StrictModes no", "UsePAM no",
             "PermitRootLogin yes", "PasswordAuthentication no", "AllowStreamLocalForwarding yes",
-            "StreamLocalBindUnlink yes", "ClientAliveInterval 1", "ClientAliveCountMax 2"]
+            "StreamLocalBindUnlink yes", "ClientAliveInterval 1", "ClientAliveCountMax 4"]
         conf = self.tmp / f"sshd-{address}.conf"
         conf.write_text("\n".join(options) + "\n")
         program = Program(self, f"sshd-{address}", [*self.within(namespace), "/usr/sbin/sshd", "-D",
@@ -115,12 +115,12 @@ class Remote(harness.CardwireTest):
         program.wait_line("Server listening")
 
     def ssh(self, namespace, address, *forward):
-        """Forwards until it is stopped, or the network is gone for two seconds."""
+        """Forwards until it is stopped, or the network is gone for some seconds."""
         program = Program(self, "ssh", [*self.within(namespace), "ssh", "-v", "-N", "-F", "none", "-p",
             2222, "-i", self.tmp / "id", "-o", f"UserKnownHostsFile={self.known}", "-o",
             "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ExitOnForwardFailure=yes", "-o",
             "StreamLocalBindUnlink=yes", "-o", "ServerAliveInterval=1", "-o",
-            "ServerAliveCountMax=2", *forward, f"root@{address}"])
+            "ServerAliveCountMax=4", "-o", "ConnectionAttempts=15", *forward, f"root@{address}"])
         program.wait_line("Entering interactive session|remote forward success")
         return program
 
