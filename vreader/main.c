@@ -28,7 +28,7 @@ static const char usage_text[] =
 	"  --profile NAME     extended (default), short, tpdu, character, contactless,\n"
 	"                     contactless-polled, contactless-raw, dual, dual-exclusive,\n"
 	"                     or FILE.json[:READER]\n"
-	"  --protocol NAME    of the cards: t0, t1 or both (default)\n"
+	"  --protocol NAME    of the cards: t0, t1 or both (default; of cards with keys t1)\n"
 	"  --card-option K=V  ta1, specific, inverse, ifsc, crc, wi, bwi, cwi, tc1, classes, wtx,\n"
 	"                     single\n"
 	"  --readers N        number of readers, bus ids 1-1 to 1-N (default 1)\n"

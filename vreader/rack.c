@@ -96,14 +96,16 @@ enum {
 	SLOW_WI = 255,
 };
 
-/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it beforehand, unless
- * other times were asked for by hand. */
+/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it beforehand. And
+ * it takes extended APDUs, which T=0 does not carry. Unless told otherwise by hand. */
 static struct card_options patient(const char *name, const struct card_options *options)
 {
 	struct card_options o = *options;
 
 	if (!catalog_slow(name))
 		return o;
+	if (o.protocols == card_options_default.protocols)
+		o.protocols = CARD_T1;
 	if (o.bwi == card_options_default.bwi)
 		o.bwi = SLOW_BWI;
 	if (o.wi == card_options_default.wi)
