@@ -125,8 +125,7 @@ static bool repair(struct slot *slot, uint8_t bError)
 	return false;
 }
 
-static enum ccid_result power_on_with(
-	struct slot *slot, uint8_t select, struct ccid_answer *answer)
+static enum ccid_result power_on_with(struct slot *slot, uint8_t select, struct ccid_answer *answer)
 {
 	enum ccid_result result;
 

@@ -18,7 +18,7 @@ struct ccid_command {
 	uint8_t specific[3]; /* header bytes 7 to 9 */
 	const uint8_t *data; /* abData; may be NULL when len is 0 */
 	size_t len;
-	size_t expect; /* longest abData that is likely in the answer; 0: not known */
+	size_t expect;         /* longest abData that is likely in the answer; 0: not known */
 	enum mask_shape shape; /* what of the data is secret; for the recorder */
 };
 

@@ -118,8 +118,7 @@ static void switch_mode(struct device *device)
 	for (uint8_t i = 0; i < config[USB_CONFIG_bNumInterfaces]; i++)
 		(void)port_claim(device->port, i, 0);
 	memcpy(data, request->bytes + USB_SETUP_SIZE, request->len - USB_SETUP_SIZE);
-	status = port_control(
-		device->port, request->bytes, data, NULL, deadline_in_ms(SWITCH_MS));
+	status = port_control(device->port, request->bytes, data, NULL, deadline_in_ms(SWITCH_MS));
 	/* Some are gone before they have answered. */
 	log_line(LOG_INFO, "device %s: told to become a reader: %s", device->name,
 		port_strstatus(status));

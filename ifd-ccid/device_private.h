@@ -49,7 +49,7 @@ struct io {
 	bool dirty;    /* recovery failed: to be tried again before the next command */
 	bool secret;   /* answer_bytes is to be wiped */
 	struct mask_secrecy secrecy;
-	bool stop;     /* device_stop_poll() came */
+	bool stop; /* device_stop_poll() came */
 
 	struct presence presence;
 };

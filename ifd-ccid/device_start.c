@@ -34,14 +34,14 @@ static bool accepted(struct device *device, const struct quirk_escape *init)
 	enum ccid_result result = escape(device, init->bytes, init->len, &answer);
 
 	if (result == CCID_OK && answer.len >= init->answer_len &&
-		(init->answer_len == 0 ||
-			memcmp(answer.data, init->answer, init->answer_len) == 0))
+		(init->answer_len == 0 || memcmp(answer.data, init->answer, init->answer_len) == 0))
 		return true;
 	log_line(LOG_INFO, "device %s: an Escape of init-escape was not accepted", device->name);
 	return false;
 }
 
-static bool send_all(struct device *device, const struct quirk_escapes *escapes, const char *language)
+static bool send_all(
+	struct device *device, const struct quirk_escapes *escapes, const char *language)
 {
 	bool ok = true;
 
@@ -114,7 +114,8 @@ bool device_begin(struct device *device)
 	if (ok && init && quirks->has[QUIRK_LEVEL_AFTER_INIT])
 		quirk_apply_level(quirks->level_after_init, &device->interface);
 	if (!ok && quirks->init_required) {
-		log_line(LOG_ERROR, "device %s: not opened, since it did not accept its init-escape",
+		log_line(LOG_ERROR,
+			"device %s: not opened, since it did not accept its init-escape",
 			device->name);
 		return false;
 	}

@@ -21,8 +21,8 @@ static exchange_fn *const levels[] = {
 };
 
 /* Commands that quirk files have an answer to; "bcdDevice" in it is written as it is spoken. */
-static bool fixed_answer(struct slot *slot, const uint8_t *command, size_t len, uint8_t *response,
-	size_t *rsp_len)
+static bool fixed_answer(
+	struct slot *slot, const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len)
 {
 	const struct quirk_escapes *fixed = &device_quirks(slot->device)->fixed_answer;
 	uint16_t bcd = device_descriptor(slot->device)->bcdDevice;

@@ -92,7 +92,8 @@ static enum ccid_result send_parts(
 		level = at == 0 ? CCID_CHAIN_BEGIN : CCID_CHAIN_CONTINUE;
 		if (at + n == len)
 			level = CCID_CHAIN_END;
-		result = ccid_xfr_block(slot, command + at, n, 0, level, slot_ceiling_ms(slot), answer);
+		result = ccid_xfr_block(
+			slot, command + at, n, 0, level, slot_ceiling_ms(slot), answer);
 		at += n;
 		if (result != CCID_OK || at == len)
 			return result;

@@ -20,10 +20,10 @@ enum {
 };
 
 struct options {
-	unsigned driver;    /* ifdDriverOptions */
-	int64_t ceiling_ms; /* ifdExchangeSeconds: without progress, for one exchange; 60 s */
+	unsigned driver;       /* ifdDriverOptions */
+	int64_t ceiling_ms;    /* ifdExchangeSeconds: without progress, for one exchange; 60 s */
 	size_t recorder_bytes; /* ifdRecorderKiB; 0: nothing is recorded */
-	int64_t total_ms;   /* ifdTotalSeconds: for one call, whatever the card asks for; 15 min */
+	int64_t total_ms; /* ifdTotalSeconds: for one call, whatever the card asks for; 15 min */
 };
 
 const struct options *options_get(void);

@@ -44,7 +44,7 @@ struct port_transfer {
 	void (*done)(struct port_transfer *transfer); /* exactly once for each port_submit() */
 	void *owner;                                  /* the caller's */
 	bool zero_packet; /* OUT: whole packets are followed by an empty one */
-	void *of_port;                                /* the port's; NULL before the first submit */
+	void *of_port;    /* the port's; NULL before the first submit */
 };
 
 struct port;
@@ -75,7 +75,7 @@ struct port {
 	uint8_t bus;   /* for SCARD_ATTR_CHANNEL_ID; 0 if unknown */
 	uint8_t address;
 	char place[PORT_PLACE_MAX]; /* where it is plugged in: "BUS-PORT.PORT"; "" if unknown */
-	bool leave_kernel_driver;   /* to be set before port_claim(): what a kernel driver has stays its */
+	bool leave_kernel_driver; /* to be set before port_claim(): what a kernel driver has stays its */
 	bool keeps_partial; /* a cancelled IN transfer tells in `actual` what it had brought */
 	void (*gone)(void *owner); /* as given to port_open() */
 	void *owner;

@@ -40,8 +40,7 @@ static void apply_limits(const struct quirk_set *set, struct ccid_class *ccid)
 	if (set->has[QUIRK_MAX_MESSAGE])
 		ccid->max_message = set->max_message;
 	if (set->has[QUIRK_BUSY_SLOTS])
-		ccid->busy_slots =
-			set->busy_slots < ccid->slots ? set->busy_slots : ccid->slots;
+		ccid->busy_slots = set->busy_slots < ccid->slots ? set->busy_slots : ccid->slots;
 	if (set->has[QUIRK_PIN_SUPPORT])
 		ccid->bPINSupport = (uint8_t)set->pin_support;
 }

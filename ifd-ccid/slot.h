@@ -40,8 +40,8 @@ struct slot {
 
 	struct pinpad_run *entry; /* PIN entry under way (pinpad_exchange.c) */
 
-	size_t expect;   /* longest abData of the answers to the APDU under way; 0: not known */
-	bool was_secret; /* the last APDU did: its response may be fetched now */
+	size_t expect;    /* longest abData of the answers to the APDU under way; 0: not known */
+	bool was_secret;  /* the last APDU did: its response may be fetched now */
 	bool secret;      /* the APDU under way carries a PIN or a key */
 	int64_t call_end; /* deadline of the host's call, whatever the card or reader asks for */
 };
