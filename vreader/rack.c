@@ -96,8 +96,9 @@ enum {
 	SLOW_WI = 255,
 };
 
-/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it beforehand. And
- * it takes extended APDUs, which T=0 does not carry. Unless told otherwise by hand. */
+/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it
+ * beforehand. And it takes extended APDUs, which T=0 does not carry. Unless told otherwise by
+ * hand. */
 static struct card_options patient(const char *name, const struct card_options *options)
 {
 	struct card_options o = *options;

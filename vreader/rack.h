@@ -41,14 +41,16 @@ void rack_free(struct rack *rack);
 bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_slot *found);
 
 /*
- * Makes a card by its name (catalog.h) and inserts it; into a contactless slot, as the application of a
- * tag; or makes a tag by its name. "vpcd:ADDRESS" has the slot wait for a card program there. The card of another slot than the
- * first has its state in FILE.READER.SLOT. NULL when done, else what is wrong, until the next call.
+ * Makes a card by its name (catalog.h) and inserts it; into a contactless slot, as the
+ * application of a tag; or makes a tag by its name. "vpcd:ADDRESS" has the slot wait for a card
+ * program there. The card of another slot than the first has its state in FILE.READER.SLOT. NULL
+ * when done, else what is wrong, until the next call.
  */
 const char *rack_insert(
 	const struct rack_slot *where, const char *card, const struct card_options *options);
 
-/* Brings a tag into the field; APP as for tag_new(), taken over. NULL when done, else what is wrong. */
+/* Brings a tag into the field; APP as for tag_new(), taken over. NULL when done, else what is
+ * wrong. */
 const char *rack_insert_tag(
 	const struct rack_slot *where, const struct tag_options *options, struct card_app *app);
 

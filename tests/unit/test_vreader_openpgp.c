@@ -189,8 +189,8 @@ START_TEST(signs)
 }
 END_TEST
 
-/* The scalar 1 on P-256 makes the generator; what is agreed on with it is the peer's X. Imported in two
- * chained commands. */
+/* The scalar 1 on P-256 makes the generator; what is agreed on with it is the peer's X. Imported
+ * in two chained commands. */
 START_TEST(imports_and_decrypts)
 {
 	static const char generator_x[] =

@@ -26,8 +26,8 @@ struct applet_ops {
 	/* The applet has become the current one, or was it already: gives its FCI and SW. */
 	void (*select)(
 		struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
-	/* Another applet was selected, or the card was reset: security status is lost, and what else
-	 * is volatile. */
+	/* Another applet was selected, or the card was reset: security status is lost, and what
+	 * else is volatile. */
 	void (*deselect)(struct applet *applet);
 	/* As in struct card_app_ops. */
 	bool (*takes_data)(const struct applet *applet, uint8_t cla, uint8_t ins);
@@ -45,8 +45,8 @@ struct applet {
 	size_t aid_len;
 };
 
-/* A card with 1 to APPLETS_MAX applets; the first one is current after a reset. Takes over the state
- * and the applets, also when it fails; any of them may be NULL, then NULL is returned. */
+/* A card with 1 to APPLETS_MAX applets; the first one is current after a reset. Takes over the
+ * state and the applets, also when it fails; any of them may be NULL, then NULL is returned. */
 struct card_app *applet_card_new(struct state *state, struct applet *const *applets, size_t count);
 
 #endif

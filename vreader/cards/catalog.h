@@ -11,9 +11,9 @@
 bool catalog_has(const char *name);
 
 /*
- * The application of a card, with what it remembers in the file state_path; NULL: it forgets it when
- * it is freed. Cards without a memory of their own ("iso") take no file. NULL with an explanation in
- * why: no such card, its state cannot be used, no memory.
+ * The application of a card, with what it remembers in the file state_path; NULL: it forgets it
+ * when it is freed. Cards without a memory of their own ("iso") take no file. NULL with an
+ * explanation in why: no such card, its state cannot be used, no memory.
  */
 struct card_app *catalog_new(const char *name, const char *state_path, char *why, size_t why_size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The cryptography of virtual cards, by libcrypto. These cards are for tests: keys lie in memory and in
- * the state file in the clear.
+ * The cryptography of virtual cards, by libcrypto. These cards are for tests: keys lie in memory
+ * and in the state file in the clear.
  */
 #ifndef CARDWIRE_VREADER_CARDS_CRYPTO_H
 #define CARDWIRE_VREADER_CARDS_CRYPTO_H
@@ -45,8 +45,8 @@ struct crypto_key *crypto_generate(enum crypto_type type);
 /* An RSA key from its primes and public exponent, big endian. NULL: they make no such key. */
 struct crypto_key *crypto_import_rsa(enum crypto_type type, const uint8_t *e, size_t e_len,
 	const uint8_t *p, size_t p_len, const uint8_t *q, size_t q_len);
-/* A key on a curve from its private scalar: big endian on curves of NIST, else the string of RFC 8032
- * or RFC 7748. NULL: it is no such key. */
+/* A key on a curve from its private scalar: big endian on curves of NIST, else the string of RFC
+ * 8032 or RFC 7748. NULL: it is no such key. */
 struct crypto_key *crypto_import_scalar(enum crypto_type type, const uint8_t *d, size_t len);
 void crypto_free(struct crypto_key *key);
 
@@ -57,7 +57,8 @@ size_t crypto_save(const struct crypto_key *key, uint8_t out[CRYPTO_PRIVATE_MAX]
 /* NULL: no such key. */
 struct crypto_key *crypto_load(const uint8_t *der, size_t len);
 
-/* Modulus (crypto_size() bytes) and exponent of an RSA key. Returns the exponent's length; 0: it failed. */
+/* Modulus (crypto_size() bytes) and exponent of an RSA key. Returns the exponent's length; 0: it
+ * failed. */
 size_t crypto_public_rsa(
 	const struct crypto_key *key, uint8_t modulus[CRYPTO_RSA_MAX], uint8_t exponent[8]);
 /* 04 X Y on curves of NIST, else the raw key. Returns its length; 0: it failed. */
@@ -65,10 +66,12 @@ size_t crypto_public_point(const struct crypto_key *key, uint8_t out[CRYPTO_POIN
 
 /* The private operation of RSA on as many bytes as the modulus has. False: too large a number. */
 bool crypto_rsa_private(const struct crypto_key *key, const uint8_t *in, size_t len, uint8_t *out);
-/* EMSA-PKCS1-v1_5 around a DigestInfo, signed (RFC 8017 §9.2). Returns the length; 0: it does not fit. */
+/* EMSA-PKCS1-v1_5 around a DigestInfo, signed (RFC 8017 §9.2). Returns the length; 0: it does not
+ * fit. */
 size_t crypto_rsa_sign(const struct crypto_key *key, const uint8_t *digest_info, size_t len,
 	uint8_t out[CRYPTO_SIGNATURE_MAX]);
-/* RSAES-PKCS1-v1_5 taken off (RFC 8017 §7.2.2), at most the size of the modulus. False: it was not there. */
+/* RSAES-PKCS1-v1_5 taken off (RFC 8017 §7.2.2), at most the size of the modulus. False: it was
+ * not there. */
 bool crypto_rsa_decrypt(
 	const struct crypto_key *key, const uint8_t *in, size_t len, uint8_t *out, size_t *out_len);
 /* ECDSA over a digest. Returns the length; 0: it failed. */

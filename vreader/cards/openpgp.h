@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The OpenPGP card application, version 3.4 ("Functional Specification of the OpenPGP application on
- * ISO Smart Card Operating Systems"). Its manufacturer is FF00h, one of the numbers for cards with
- * random serial numbers.
+ * The OpenPGP card application, version 3.4 ("Functional Specification of the OpenPGP application
+ * on ISO Smart Card Operating Systems"). Its manufacturer is FF00h, one of the numbers for cards
+ * with random serial numbers.
  */
 #ifndef CARDWIRE_VREADER_CARDS_OPENPGP_H
 #define CARDWIRE_VREADER_CARDS_OPENPGP_H

@@ -363,7 +363,8 @@ void pgp_import(struct openpgp *o, const struct apdu_command *cmd, struct apdu_a
 
 /* --- Use -------------------------------------------------------------------------------------- */
 
-/* RSA takes a DigestInfo of at most 40 % of the modulus, ECDSA a digest, EdDSA what is to be signed. */
+/* RSA takes a DigestInfo of at most 40 % of the modulus, ECDSA a digest, EdDSA what is to be
+ * signed. */
 static size_t sign(const struct crypto_key *key, const struct apdu_command *cmd, uint8_t *out)
 {
 	enum crypto_type type = crypto_key_type(key);

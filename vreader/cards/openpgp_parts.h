@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What the parts of the OpenPGP applet share: openpgp.c has the commands, openpgp_pin.c the passwords,
- * openpgp_data.c the data objects, openpgp_key.c the keys. Clauses are those of the OpenPGP card
- * specification 3.4.
+ * What the parts of the OpenPGP applet share: openpgp.c has the commands, openpgp_pin.c the
+ * passwords, openpgp_data.c the data objects, openpgp_key.c the keys. Clauses are those of the
+ * OpenPGP card specification 3.4.
  */
 #ifndef CARDWIRE_VREADER_CARDS_OPENPGP_PARTS_H
 #define CARDWIRE_VREADER_CARDS_OPENPGP_PARTS_H
