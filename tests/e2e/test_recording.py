@@ -375,6 +375,9 @@ class Secrets(Recording):
                 if not mode.startswith("rw") or "[v" in line:
                     continue
                 start, end = (int(number, 16) for number in where.split("-"))
+                # The shadow that sanitizers keep has terabytes, and none of the program's bytes.
+                if end - start > 1 << 28:
+                    continue
                 memory.seek(start)
                 while start < end:
                     try:
@@ -388,7 +391,7 @@ class Secrets(Recording):
 
     def look(self, places, pins):
         for name, content in places.items():
-            self.assertGreater(len(content), 1000, name)
+            self.assertGreater(len(content), 300, name)
             for pin in pins:
                 for form in forms(pin):
                     self.assertFalse(form in content, f"{form} in {name}")
