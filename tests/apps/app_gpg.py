@@ -48,15 +48,16 @@ class GpgHome:
         self.test.run_("gpgconf", "--kill", "all")
 
     def run(self, *arguments, **more):
-        return self.test.run_("gpg", "--batch", "--yes", "--trust-model", "always", *arguments, **more)
+        return self.test.run_(
+            "gpg", "--batch", "--yes", "--trust-model", "always", *arguments, **more)
 
     def talk(self, *arguments, answers):
-        """Runs gpg and answers its questions by their keywords: each time with the same word, or with
-        the next one of a list."""
+        """Runs gpg and answers its questions by their keywords: each time with the same word, or
+        with the next one of a list."""
         answers = {key: value if isinstance(value, str) else iter(value)
             for key, value in {**ANSWERS, **answers}.items()}
-        gpg = subprocess.Popen(["gpg", "--command-fd", "0", "--status-fd", "1", "--expert", "--no-tty",
-            *arguments], env=self.test.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        gpg = subprocess.Popen(["gpg", "--command-fd", "0", "--status-fd", "1", "--expert",
+            "--no-tty", *arguments], env=self.test.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
         said = []
         deadline = threading.Timer(TIMEOUT_S, gpg.kill)
@@ -86,7 +87,8 @@ class GpgHome:
         return text
 
     def edit(self, *commands, answers=None):
-        return self.talk("--card-edit", answers={**(answers or {}), "cardedit.prompt": [*commands, "quit"]})
+        return self.talk("--card-edit",
+            answers={**(answers or {}), "cardedit.prompt": [*commands, "quit"]})
 
     def set_algorithms(self, *numbers):
         """RSA of so many bits, or else the number of a curve in gpg's menu."""
@@ -237,8 +239,9 @@ class Gpg(Application):
         self.gpg.edit("admin", "generate")
         self.env["PYTHONPATH"] = str(SOURCE / "tests/e2e")
         client = self.write("client.py", SECOND_CLIENT)
-        with subprocess.Popen([sys.executable, "-B", client, str(BUILD / "lib/libpcsclite.so.1"), what],
-                env=self.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        library = BUILD / "lib/libpcsclite.so.1"
+        with subprocess.Popen([sys.executable, "-B", client, library, what], env=self.env,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                 text=True) as second:
             self.assertEqual(second.stdout.readline(), "ready\n")
             for _ in range(3):
@@ -251,12 +254,12 @@ class Gpg(Application):
         self.check_shared("", "watch")
 
     def test_second_client_shared(self):
-        """signatures and decryption with `pcsc-shared` while another client makes transactions on the card"""
+        """signatures and decryption with `pcsc-shared` beside another client's transactions"""
         self.check_shared("pcsc-shared\n", "use")
 
 
-# Until its standard input ends: watches the reader or, asked to "use" it, reads the AID in transactions
-# of its own. The applet stays selected, and so do the rights that gpg has shown.
+# Until its standard input ends: watches the reader or, asked to "use" it, reads the AID in
+# transactions of its own. The applet stays selected, and gpg keeps the rights it has shown.
 SECOND_CLIENT = """
 import select, sys, winscard
 api = winscard.Winscard(sys.argv[1])

@@ -57,7 +57,8 @@ class Pkcs15Tool(Application):
     def test_change_pin(self):
         """`pkcs15-tool --change-pin`, `--verify-pin`"""
         self.reader()
-        self.run_("pkcs15-tool", "--change-pin", "--auth-id", "1", "--pin", PW1, "--new-pin", "654321")
+        self.run_("pkcs15-tool", "--change-pin", "--auth-id", "1", "--pin", PW1, "--new-pin",
+            "654321")
         self.run_("pkcs15-tool", "--verify-pin", "--auth-id", "1", "--pin", "654321")
         self.run_("pkcs15-tool", "--verify-pin", "--auth-id", "1", "--pin", PW1, status=None)
 
@@ -65,7 +66,8 @@ class Pkcs15Tool(Application):
 def pkcs15_generate(test, kind="rsa2048", keys="123"):
     """A signature, a decryption and an authentication key, made on the card."""
     for key in keys:
-        test.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", key, "--key-type", kind)
+        test.run_("openpgp-tool", "--verify", "CHV3", "--pin", PW3, "--gen-key", key, "--key-type",
+            kind)
 
 
 class Pkcs11Tool(Application):
@@ -90,7 +92,8 @@ class Pkcs11Tool(Application):
         self.reader()
         pkcs15_generate(self)
         self.assertIn("OpenPGP card (User PIN)", self.tool("--list-slots"))
-        self.assertIn("Private Key Object; RSA", self.tool("--login", "--pin", PW1, "--list-objects"))
+        objects = self.tool("--login", "--pin", PW1, "--list-objects")
+        self.assertIn("Private Key Object; RSA", objects)
         self.tool("--login", "--pin", PW1, "--change-pin", "--new-pin", "654321")
         self.tool("--login", "--pin", "654321", "--list-objects")
 

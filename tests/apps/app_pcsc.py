@@ -37,7 +37,7 @@ class Pyscard(Application):
     needs = ("/usr/lib/python3/dist-packages/smartcard",)
 
     def test_select(self):
-        """connects, selects the OpenPGP application, reads its AID; a card monitor sees the card go"""
+        """selects the OpenPGP application, reads its AID; a card monitor sees the card go"""
         self.reader()
         text = self.run_("/usr/bin/python3", "-c", PYSCARD)
         self.assertIn("d27600012401", text)

@@ -23,7 +23,7 @@ class Openssl(Application):
     version = ("openssl", "version")
 
     def test_sign(self):
-        """`openssl dgst -engine pkcs11 -sign`, checked with the public key; a self-signed certificate"""
+        """`openssl dgst -engine pkcs11 -sign`, checked; a self-signed certificate"""
         self.reader()
         pkcs15_generate(self)
         self.write("key.pem", public_key(self))
@@ -31,8 +31,8 @@ class Openssl(Application):
         self.env |= {"PKCS11_MODULE_PATH": MODULE}
         key = ("pkcs11:token=OpenPGP%20card%20%28User%20PIN%29;object=Authentication%20key;"
             f"type=private;pin-value={PW1}")
-        self.run_("openssl", "dgst", "-engine", "pkcs11", "-keyform", "engine", "-sign", key, "-sha256",
-            "-out", "signature", data)
+        self.run_("openssl", "dgst", "-engine", "pkcs11", "-keyform", "engine", "-sign", key,
+            "-sha256", "-out", "signature", data)
         self.assertIn("Verified OK", self.run_("openssl", "dgst", "-sha256", "-verify", "key.pem",
             "-signature", "signature", data))
         self.run_("openssl", "req", "-engine", "pkcs11", "-keyform", "engine", "-key", key, "-new",
@@ -53,7 +53,8 @@ class P11tool(Application):
         tokens = self.run_("p11tool", "--provider", MODULE, "--list-token-urls")
         token = re.search(r"pkcs11:\S*OpenPGP%20card%20%28User%20PIN%29\S*", tokens)[0]
         self.env["GNUTLS_PIN"] = PW1
-        listed = self.run_("p11tool", "--provider", MODULE, "--login", "--list-all", "--only-urls", token)
+        listed = self.run_("p11tool", "--provider", MODULE, "--login", "--list-all", "--only-urls",
+            token)
         key = next(line for line in listed.splitlines()
             if "Authentication" in line and "type=private" in line)
         self.run_("p11tool", "--provider", MODULE, "--login", "--test-sign", key)
@@ -123,7 +124,8 @@ class Nss(Application):
         self.write("empty", "\n")
         self.write("pin", PW1 + "\n")
         self.run_("certutil", "-N", "-d", f"sql:{database}", "--empty-password")
-        self.run_("modutil", "-dbdir", f"sql:{database}", "-add", "opensc", "-libfile", MODULE, "-force")
+        self.run_("modutil", "-dbdir", f"sql:{database}", "-add", "opensc", "-libfile", MODULE,
+            "-force")
         listed = self.run_("modutil", "-dbdir", f"sql:{database}", "-list", "opensc", "-force")
         token = re.search(r"Token Name: (.*\(User PIN\))", listed)[1].strip()
         keys = self.run_("certutil", "-K", "-d", f"sql:{database}", "-h", token, "-f", "pin")
@@ -136,7 +138,7 @@ class PamP11(Application):
     needs = ("pamtester", "openpgp-tool", PAM_P11, MODULE)
 
     def test_authenticate(self):
-        """`pamtester` with a PAM stack of pam_p11 and the card's key in `authorized_keys`; a wrong PIN"""
+        """`pamtester` with pam_p11 and the card's key in `authorized_keys`; a wrong PIN"""
         if os.geteuid() != 0:
             self.skipTest("needs root, to write a PAM service")
         self.reader()

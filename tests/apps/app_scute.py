@@ -14,7 +14,7 @@ class Scute(Application):
     needs = ("gpg", "gpgsm", "pkcs11-tool", MODULE)
 
     def test_sign(self):
-        """`gpgsm --gen-key` from the card; `pkcs11-tool` lists the card's key and its certificate"""
+        """`gpgsm --gen-key` from the card; `pkcs11-tool` lists its key and the certificate"""
         gpg = GpgHome(self)
         gpg.write("gpgsm.conf", "disable-crl-checks\n")
         self.reader()
@@ -22,7 +22,8 @@ class Scute(Application):
         gpg.run("--card-status")
         self.write("parameters", "Key-Type: card:OPENPGP.3\nKey-Usage: sign\nSerial: random\n"
             "Name-DN: CN=Virtual User\nNot-After: 2099-01-01\n")
-        self.run_("gpgsm", "--batch", "--armor", "--output", "certificate.pem", "--gen-key", "parameters")
+        self.run_("gpgsm", "--batch", "--armor", "--output", "certificate.pem", "--gen-key",
+            "parameters")
         self.run_("gpgsm", "--batch", "--import", "certificate.pem")
         tool = ("pkcs11-tool", "--module", MODULE)
         self.assertIn("token model        : OpenPGP", self.run_(*tool, "--list-slots"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the tests of applications share: `vreader run` around the distribution's programs.
 
-A program has a file app_NAME.py with a class derived from Application; each of its tests is a row of
-the table in docs/applications.md, described by its docstring. The programs run unmodified, with our
+A program has a file app_NAME.py with a class derived from Application; each of its tests is a row
+of the table in docs/applications.md, described by its docstring. The programs run unmodified, with our
 client library (LD_LIBRARY_PATH), a home folder of their own, and a daemon and a card of their own.
 
   CARDWIRE_BUILD  the build folder whose programs are used (build/dev)
@@ -26,8 +26,9 @@ PW3 = "12345678"
 
 
 def module_file(name):
-    """The path of a PKCS#11 module or another library below the multiarch folder; None if missing."""
-    for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"):
+    """The path of a PKCS#11 module or another library; None if it is missing."""
+    for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64",
+            "/usr/lib"):
         if (path := pathlib.Path(folder) / name).exists():
             return str(path)
     return None
@@ -42,8 +43,8 @@ class Reader:
 
     def __init__(self, test, options):
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "--", str(VREADER), "run", *options, "--", "sh", "-c",
-             'echo "$PCSCLITE_CSOCK_NAME"; echo "$VREADER_CTL"; exec cat'],
+            ["setpriv", "--pdeathsig", "TERM", "--", str(VREADER), "run", *options, "--",
+             "sh", "-c", 'echo "$PCSCLITE_CSOCK_NAME"; echo "$VREADER_CTL"; exec cat'],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=test.env,
             text=True)
         socket, ctl = (self.process.stdout.readline().strip() for _ in range(2))
@@ -63,7 +64,7 @@ class Application(unittest.TestCase):
     program = None   # its name in the table
     packages = ()    # Debian's, which scripts/test --apps installs
     needs = ()       # files and commands without which the tests are skipped
-    version = None   # a command that tells it in its first line with a digit; else the first package's
+    version = None   # a command that tells it; else it is that of the first package
 
     def setUp(self):
         for needed in self.needs:
@@ -75,18 +76,19 @@ class Application(unittest.TestCase):
         home = self.tmp / "home"
         home.mkdir(mode=0o700)
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home),
-            "LC_ALL": "C.UTF-8", "VREADER": str(VREADER), "LD_LIBRARY_PATH": str(BUILD / "lib"), "TMPDIR": str(self.tmp)}
+            "LC_ALL": "C.UTF-8", "VREADER": str(VREADER),
+            "LD_LIBRARY_PATH": str(BUILD / "lib"), "TMPDIR": str(self.tmp)}
 
     def reader(self, *options, card="openpgp"):
-        """Starts a reader with a card until the test ends; the programs that run() starts use it."""
+        """Starts a reader with a card until the test ends; what run_() starts uses it."""
         reader = Reader(self, ["--card", card, *options])
         self.addCleanup(reader.stop)
         self.env.update(reader.env)
         return reader
 
     def run_(self, *command, input=None, status=0, timeout=TIMEOUT_S, env=None):
-        """Runs a program to its end and returns what it printed, stderr included. status: the one it
-        is to end with; None: any but 0."""
+        """Runs a program to its end and returns what it printed, stderr included. status: the one
+        it is to end with; None: any but 0."""
         result = subprocess.run([str(word) for word in command], input=input, timeout=timeout,
             stdin=subprocess.DEVNULL if input is None else None,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**self.env, **(env or {})},
@@ -119,7 +121,7 @@ class Application(unittest.TestCase):
 
 
 def ssh_login(test, public_keys, options):
-    """Logs in at a daemon of its own that takes these keys; returns what a command there printed."""
+    """Logs in at a daemon that takes these keys; returns what a command there printed."""
     home = test.tmp / "ssh"
     home.mkdir(mode=0o700)
     test.run_("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", home / "host")
