@@ -157,7 +157,8 @@ def memory_of(pid):
 
 
 def encodings(digits):
-    """What a PIN may look like in memory."""
+    """What a PIN may look like in memory: also as BCD that begins at a half byte, of which both ends
+    may belong to other digits."""
     packed = bytes.fromhex(digits)
     shifted = bytes.fromhex("f" + digits + "f")[1:-1]
     values = bytes(int(d) for d in digits)
@@ -167,8 +168,8 @@ def encodings(digits):
 
 @unittest.skipIf(harness.PRELOAD, "the sanitizer's memory is too much to search")
 class Memory(Pad, harness.CardwireTest):
-    """The PIN stays in the reader. All PINs of a run have the same eight digits in the middle, so that
-    one search finds each of them, whatever comes before and behind."""
+    """The PIN stays in the reader. All PINs of a run have the same twelve digits in the middle, so
+    that one search finds each of them, whatever comes before and behind."""
 
     def search(self, patterns):
         found = set()
@@ -182,20 +183,20 @@ class Memory(Pad, harness.CardwireTest):
 
     def test_search_finds_what_is_there(self):
         # In clear a PIN is in the client's memory at least: Python keeps it.
-        core = "48151623"
-        self.client.transmit(self.handle, "0020008108" + core.encode().hex())
+        core = "481516234207"
+        self.client.transmit(self.handle, "002000810c" + core.encode().hex())
         self.assertTrue(self.search(b"|".join(map(re.escape, encodings(core)))))
 
     def test_never_in_memory(self):
         choose = random.Random()
-        core = "".join(choose.choice("0123456789") for _ in range(8))
+        core = "".join(choose.choice("0123456789") for _ in range(12))
         patterns = b"|".join(map(re.escape, encodings(core)))
         forms = [part10.Format(kind, right, 8 if kind == part10.BCD else 15) for kind in range(3)
                  for right in (False, True)]
         forms += [part10.Format(kind, False, 0) for kind in range(3)]
         for n in range(ENTRIES):
             form = choose.choice(forms)
-            pins = [f"{choose.randrange(100):02}{core}{choose.randrange(100):02}" for _ in "12"]
+            pins = [f"{choose.randrange(100)}{core}{choose.randrange(10)}" for _ in "12"]
             data = b"\xff" * form.size
             if choose.random() < 0.5:
                 self.ctl.keys(pins[0] + "E")
@@ -214,8 +215,8 @@ class Memory(Pad, harness.CardwireTest):
         self.assertEqual(int(count, 16), ENTRIES)
 
     def test_a_pin_in_clear_is_masked(self):
-        core = "48151623"
-        self.client.transmit(self.handle, "0020008108" + core.encode().hex())
+        core = "481516234207"
+        self.client.transmit(self.handle, "002000810c" + core.encode().hex())
         log = self.daemon.program.text().lower()
         self.assertNotIn(core, log)
         self.assertNotIn(core.encode().hex(), log.replace(" ", ""))
