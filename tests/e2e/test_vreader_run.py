@@ -37,6 +37,29 @@ def python(script, interpreter=sys.executable):
     return ["env", *(f"{key}={value}" for key, value in preload.items()), interpreter, "-B", "-c",
         script]
 
+# Makes a P-256 key on an OpenPGP card if told to, and prints the card's AID and that key.
+OPENPGP = f"""
+import sys
+sys.path.insert(0, {str(harness.HERE)!r})
+import winscard
+lib = winscard.Winscard({str(LIBRARIES["ours"])!r})
+context = lib.establish()[1]
+handle = lib.connect(context, lib.list_readers(context)[1][0])[1]["handle"]
+
+def send(command):
+    answer = lib.transmit(handle, command)[1]
+    if not answer.endswith("9000"):
+        sys.exit(command + ": " + answer)
+    return answer
+
+send("00A4040006D2760001240100")
+if MAKE:
+    send("00200083083132333435363738")
+    send("00DA00C109132A8648CE3D030107")
+    send("0047800002B60000")
+print(send("00CA004F00"), send("0047810002B60000"))
+"""
+
 
 def processes_of(word):
     """Processes with the word in their command line."""
@@ -103,6 +126,33 @@ class Run(harness.CardwireTest):
         out, err = self.go("--", *python(CLIENT))
         self.assertRegex(out, r"^Virtual Reader \(extended APDU\) 00 00: 01029000\n")
         self.assertEqual(err, "")
+
+    def openpgp(self, *options, make=True):
+        script = f"MAKE = {make}\n{OPENPGP}"
+        return self.go("--card", "openpgp", *options, "--", *python(script))[0]
+
+    def test_seed(self):
+        """The same word gives the same card, another one another."""
+        one, same, other = (self.openpgp("--seed", word) for word in ("one", "one", "other"))
+        self.assertEqual(one, same)
+        self.assertNotEqual(one, other)
+        self.assertNotEqual(self.openpgp(), self.openpgp())
+
+    def test_state(self):
+        """A card with a file is the same one in the next run, and in one run at a time."""
+        state = self.tmp / "card"
+        made = self.openpgp("--state", state)
+        self.assertEqual(state.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.openpgp("--state", state, make=False), made)
+        child, _ = self.shell("read line", "--card", "openpgp", "--state", state)
+        second = self.start("--card", "openpgp", "--state", state, "true")
+        _, err = second.communicate(timeout=harness.CALL_S)
+        self.assertEqual(second.returncode, 125)
+        self.assertIn("in use", err)
+        self.finish(child, stdin="\n")
+        state.write_text(state.read_text().replace("openpgp.", "openpgq."))
+        _, err = self.go("--card", "openpgp", "--state", state, "true", status=125)
+        self.assertIn("damaged", err)
 
     def test_each_level(self):
         for profile in ("extended", "short", "tpdu", "character"):
