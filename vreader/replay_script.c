@@ -247,6 +247,20 @@ static void skip_gap(struct script *script)
 		script->steps[i].done = true;
 }
 
+/* A recording may end in the middle of a call, whose answer nobody knows. */
+static void drop_unfinished(struct script *script)
+{
+	for (size_t i = 0; i < script->count; i++) {
+		const struct script_step *step = &script->steps[i];
+
+		if (step->done || step->entry.kind != RECORDING_CALL ||
+			script_next(script, i, RECORDING_RETURN, step->entry.slot) != SCRIPT_NONE)
+			continue;
+		for (; i < script->count; i++)
+			script->steps[i].done = true;
+	}
+}
+
 bool script_read(
 	struct script *script, const uint8_t *bytes, size_t len, char *why, size_t why_size)
 {
@@ -255,6 +269,7 @@ bool script_read(
 		return false;
 	link_answers(script);
 	skip_gap(script);
+	drop_unfinished(script);
 	return true;
 }
 

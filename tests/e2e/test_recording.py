@@ -205,6 +205,7 @@ class Trace(Recording):
         handle = client.connect(context, READER)["handle"]
         client.transmit(handle, "00B0000011")
         self.wait_text(trace, "00 B0 00 00 11")
+        # The last call may be cut by the end.
         self.end_trace(trace)
         shown = subprocess.run(["tshark", "-r", path, "-T", "fields", "-e", "usbccid.bMessageType",
             "-e", "frame.protocols", "-e", "_ws.malformed", "-e", "usb.transfer_type",
