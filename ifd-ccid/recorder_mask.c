@@ -121,7 +121,8 @@ void mask_command(struct mask_secrecy *secrecy, const uint8_t *message, size_t l
 	secrecy->escape = false;
 	if (len <= CCID_MSG_HEADER_SIZE)
 		return;
-	if (message[0] == PC_to_RDR_Escape || message[0] == PC_to_RDR_Secure)
+	if (message[0] == PC_to_RDR_Escape || message[0] == PC_to_RDR_Secure ||
+		message[0] == PC_to_RDR_Secure_KEYBOARD)
 		look_through(secrecy, message, len, result);
 	else if (message[0] == PC_to_RDR_XfrBlock)
 		command_payload(secrecy, CCID_MSG_abData, message + CCID_MSG_abData,

@@ -351,7 +351,8 @@ static void send_secure(struct recorder *r, const uint8_t *apdu, size_t len)
 	uint8_t frame[320] = { 0, 0, 0x82, 0x08, 0, 4, 8, 2, 1, 9, 4, 0, 0, 0, 0 };
 
 	memcpy(frame + 15, apdu, len);
-	send(r, PC_to_RDR_Secure, frame, 15 + len, &secrecy);
+	send(r, random() % 2 ? PC_to_RDR_Secure : PC_to_RDR_Secure_KEYBOARD, frame, 15 + len,
+		&secrecy);
 }
 
 static void send_iccd(struct recorder *r, const uint8_t *apdu, size_t len)
