@@ -149,7 +149,7 @@ START_TEST(edc_is_replaced)
 	/* VERIFY in a block: the LRC would tell the sum of the PIN. */
 	static const uint8_t message[] = { PC_to_RDR_XfrBlock, 13, 0, 0, 0, 0, 7, 0, 0, 0, /**/ 0,
 		0x40, 9, /**/ 0, 0x20, 0, 1, 4, '1', '2', '3', '4',
-		/**/ 0x40 ^ 9 ^ 0x20 ^ 1 ^ 4 ^ 4 };
+		/**/ 0x68 };
 	struct mask_secrecy secrecy = { .shape = MASK_T1 };
 	struct recorder *r = recorder_new("edc", 4096);
 	uint64_t position = 0;
