@@ -15,6 +15,7 @@ from guestlib import DRIVERS, LIBDIR, STAGE, eventually, process, run, usbip_att
 
 CLAIM = "import fcntl, sys; node = open(sys.argv[1], 'r+b', buffering=0)\n" \
     "fcntl.ioctl(node, 0x8004550F, bytes(4)); print('claimed', flush=True); sys.stdin.read()"
+RESET = "import fcntl, sys; fcntl.ioctl(open(sys.argv[1], 'r+b', buffering=0), 0x5514)"
 ECHO = ("--card-driver", "default", "-s", "80:EC:00:00:02:01:02:00")
 
 
@@ -84,6 +85,18 @@ class Libusb(unittest.TestCase):
                 finally:
                     usbip_detach_all()
                 eventually(lambda: "Yes" not in self.listed(), what="both gone")
+
+    def test_port_reset_by_others(self):
+        """The port is reset behind the driver's back, as by a resume; the device keeps its address."""
+        with vreader("--profile", "short", "--protocol", "t1"), self.daemon() as daemon:
+            usbip_attach("1-1")
+            path = eventually(node, what="device node")
+            for _ in range(3):
+                eventually(lambda: "SW1=0x90" in self.echo(), what=f"an answer: {daemon.log.read_text()[-3000:]}")
+                run(sys.executable, "-c", RESET, path)
+                self.assertEqual(node(), path)
+            eventually(lambda: "SW1=0x90" in self.echo(), what="an answer after the last reset")
+            self.assertIsNone(daemon.poll())
 
     def test_unplug_at_any_moment(self):
         """While the card works for a second, the device goes; the daemon lives and takes the next one."""
