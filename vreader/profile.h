@@ -39,9 +39,9 @@ struct profile_interface {
 	uint8_t ccid[CCID_DESC_SIZE];
 	bool lies;                     /* it does what `ccid` says, and shows another: */
 	uint8_t shown[CCID_DESC_SIZE]; /* instead */
-	uint32_t contactless; /* a bit for each slot that is for tags */
-	bool exclusive;       /* one slot at a time has power */
-	bool raw;             /* contactless firmware with raw commands only (pn532.h) */
+	uint32_t contactless;          /* a bit for each slot that is for tags */
+	bool exclusive;                /* one slot at a time has power */
+	bool raw;                      /* contactless firmware with raw commands only (pn532.h) */
 	size_t clock_count;
 	uint32_t clocks[PROFILE_LIST_MAX]; /* kHz */
 	size_t rate_count;
