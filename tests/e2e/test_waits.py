@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Cancelled waits, many threads on one context, fork, and a daemon that is started again."""
 
+import json
 import os
 import signal
+import subprocess
 import time
 import unittest
 
@@ -111,11 +113,22 @@ class WaitingOurs(WaitingBoth, Waiting):
         self.client.cancel(self.context)
         self.assertEqual(self.start_wait().rv(), "SCARD_E_CANCELLED")
 
+    def await_waiter(self):
+        """Returns when the daemon knows of a wait on the first reader."""
+        deadline = time.monotonic() + 20
+        waiters = []
+        while not waiters:
+            self.assertLess(time.monotonic(), deadline)
+            report = subprocess.check_output([harness.BUILD / "bin/pcscctl", "--socket",
+                                              self.daemon.socket, "who", "--json"])
+            waiters = json.loads(report)["readers"][0]["waiters"]
+
     def test_stopped_daemon(self):
         """While it is stopped waits end in time; a call on a card goes on when the daemon does."""
         handle = self.client.connect(self.context, READER)["handle"]
         state = self.state()
         waiting = self.start_wait()
+        self.await_waiter()
         self.daemon.program.process.send_signal(signal.SIGSTOP)
         running = self.client.start("transmit", handle, COMMAND)
         self.client.cancel(self.context)
