@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "port_libusb.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libusb.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,11 +21,15 @@ struct usb_port {
 	struct port port;
 	char name[512];
 	libusb_device_handle *handle;
+	int fd; /* of a handle made of one, else -1 */
 	uint8_t device_descriptor[USB_DEVICE_SIZE];
 	uint8_t *configuration;
 };
 
-/* One context and one event thread for all ports, while there is any. */
+/*
+ * One context for all ports, from the first one until the driver is unloaded: making one takes
+ * longer than opening a reader. One event thread while there are ports.
+ */
 static pthread_mutex_t shared_lock = PTHREAD_MUTEX_INITIALIZER;
 static libusb_context *context;
 static unsigned users;
@@ -61,11 +67,9 @@ static bool shared_get(void)
 	pthread_mutex_lock(&shared_lock);
 	if (users == 0) {
 		atomic_store(&stop, false);
-		ok = libusb_init(&context) == 0;
-		if (ok && pthread_create(&thread, NULL, events, NULL) != 0) {
-			libusb_exit(context);
-			ok = false;
-		}
+		if (!context && libusb_init(&context) != 0)
+			context = NULL;
+		ok = context && pthread_create(&thread, NULL, events, NULL) == 0;
 	}
 	if (ok)
 		users++;
@@ -82,9 +86,14 @@ static void shared_put(void)
 		atomic_store(&stop, true);
 		libusb_interrupt_event_handler(context);
 		pthread_join(thread, NULL);
-		libusb_exit(context);
 	}
 	pthread_mutex_unlock(&shared_lock);
+}
+
+__attribute__((destructor)) static void shared_end(void)
+{
+	if (context && users == 0)
+		libusb_exit(context);
 }
 
 bool libusb_parse(const char *name, struct libusb_address *address)
@@ -260,18 +269,23 @@ static void usb_release(struct port *port, struct port_transfer *transfer)
 	free(mine);
 }
 
-/* Its name in sysfs: BUS-PORT.PORT… */
+/* Its name in sysfs, BUS-PORT.PORT…, by the number of its node; only BUS if there is no sysfs. */
 static void find_place(struct usb_port *u)
 {
-	uint8_t ports[8];
-	char *out = u->port.place;
-	size_t size = sizeof(u->port.place);
-	int count =
-		libusb_get_port_numbers(libusb_get_device(u->handle), ports, (int)sizeof(ports));
-	size_t used = (size_t)snprintf(out, size, "%u", u->port.bus);
+	char link[64], target[512];
+	const char *name;
+	ssize_t len;
 
-	for (int i = 0; i < count && used < size; i++)
-		used += (size_t)snprintf(out + used, size - used, "%c%u", i ? '.' : '-', ports[i]);
+	snprintf(link, sizeof(link), "/sys/dev/char/189:%u",
+		(u->port.bus - 1U) * 128U + u->port.address - 1U);
+	len = readlink(link, target, sizeof(target) - 1);
+	target[len > 0 ? len : 0] = '\0';
+	name = strrchr(target, '/');
+	if (name)
+		snprintf(
+			u->port.place, sizeof(u->port.place), "%.*s", PORT_PLACE_MAX - 1, name + 1);
+	else
+		snprintf(u->port.place, sizeof(u->port.place), "%u", u->port.bus);
 }
 
 /* The interface's name in sysfs: …:CONFIGURATION.INTERFACE. */
@@ -362,6 +376,8 @@ static void usb_close(struct port *port)
 
 	if (u->handle)
 		libusb_close(u->handle);
+	if (u->fd >= 0)
+		close(u->fd);
 	free(u->configuration);
 	free(u);
 	shared_put();
@@ -378,6 +394,10 @@ static const struct port_ops ops = {
 	.reset = usb_reset,
 };
 
+static const char no_such_device[] = "no such device";
+static const char no_permission[] =
+	"no permission to open it; is the udev rule for card readers installed?";
+
 static bool matches(libusb_device *device, const struct libusb_address *address)
 {
 	struct libusb_device_descriptor descriptor;
@@ -389,10 +409,31 @@ static bool matches(libusb_device *device, const struct libusb_address *address)
 	       descriptor.idVendor == address->vid && descriptor.idProduct == address->pid;
 }
 
+/*
+ * Opens a device by its node: where there is no udev libusb's list does not grow. NULL, or what went
+ * wrong.
+ */
+static const char *open_node(struct usb_port *u, const struct libusb_address *address)
+{
+	char path[64];
+
+	u->port.bus = (uint8_t)address->bus;
+	u->port.address = (uint8_t)address->device;
+	node_name(u, path, sizeof(path));
+	u->fd = open(path, O_RDWR | O_CLOEXEC);
+	if (u->fd < 0)
+		return errno == EACCES ? no_permission : strerror(errno);
+	if (libusb_wrap_sys_device(context, (intptr_t)u->fd, &u->handle) != 0)
+		u->handle = NULL;
+	if (!u->handle || !matches(libusb_get_device(u->handle), address))
+		return no_such_device;
+	return NULL;
+}
+
 /* Opens the first device that matches and lets itself be opened. NULL, or what went wrong. */
 static const char *open_device(struct usb_port *u, const struct libusb_address *address)
 {
-	const char *why = "no such device";
+	const char *why = no_such_device;
 	libusb_device **list;
 	ssize_t count = libusb_get_device_list(context, &list);
 	int err;
@@ -402,13 +443,14 @@ static const char *open_device(struct usb_port *u, const struct libusb_address *
 			continue;
 		err = libusb_open(list[i], &u->handle);
 		if (err == LIBUSB_ERROR_ACCESS)
-			why = "no permission to open it; is the udev rule for card readers "
-			      "installed?";
+			why = no_permission;
 		else if (err)
 			why = libusb_strerror(err);
 	}
 	if (count >= 0)
 		libusb_free_device_list(list, 1);
+	if (!u->handle && why == no_such_device && address->bus >= 0)
+		return open_node(u, address);
 	return u->handle ? NULL : why;
 }
 
@@ -482,6 +524,7 @@ static struct port *open_port(const char *name, void (*gone)(void *owner), void 
 	u->port.owner = owner;
 	u->port.interface = -1;
 	u->port.keeps_partial = true;
+	u->fd = -1;
 	strncpy(u->name, name, sizeof(u->name) - 1);
 	why = open_device(u, &address);
 	if (!why) {
