@@ -327,7 +327,10 @@ bool pool_stop(int64_t deadline)
 	struct timespec ts = clock_timespec(deadline);
 	bool ended;
 
+	/* Under the lock, so that no thread parks that has not seen it. */
+	pthread_mutex_lock(&pool.lock);
 	atomic_store(&pool.stopping, true);
+	pthread_mutex_unlock(&pool.lock);
 	wake_one();
 	unpark();
 	pthread_mutex_lock(&pool.lock);
