@@ -21,6 +21,7 @@
 #ifndef CARDWIRE_CCID_PORT_H
 #define CARDWIRE_CCID_PORT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -75,7 +76,8 @@ struct port {
 	uint8_t bus;   /* for SCARD_ATTR_CHANNEL_ID; 0 if unknown */
 	uint8_t address;
 	char place[PORT_PLACE_MAX]; /* where it is plugged in: "BUS-PORT.PORT"; "" if unknown */
-	bool leave_kernel_driver; /* to be set before port_claim(): what a kernel driver has stays its */
+	/* To be set before port_claim(): what a kernel driver has stays its. */
+	atomic_bool leave_kernel_driver;
 	bool keeps_partial; /* a cancelled IN transfer tells in `actual` what it had brought */
 	void (*gone)(void *owner); /* as given to port_open() */
 	void *owner;
