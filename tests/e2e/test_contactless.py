@@ -281,10 +281,20 @@ class TwoInterfaces(harness.CardwireTest):
             harness.CCID_LIBRARY) for number, name in ((0, "Contact"), (1, "Tags")))
         daemon = harness.Pcscd(self, conf, env=quirks(self, *quirk_lines))
         client = harness.Client(self, daemon)
-        return vreader, client, client.establish()
+        return vreader, daemon, client, client.establish()
+
+    def await_running(self, daemon):
+        """Returns when the daemon says that a command runs at the first reader."""
+        deadline = time.monotonic() + 20
+        running = None
+        while not running:
+            self.assertLess(time.monotonic(), deadline)
+            report = subprocess.check_output([harness.BUILD / "bin/pcscctl", "--socket",
+                                              daemon.socket, "who", "--json"])
+            running = json.loads(report)["readers"][0]["running"]
 
     def at_the_same_time(self, *quirk_lines):
-        vreader, client, context = self.stack_of(*quirk_lines)
+        vreader, daemon, client, context = self.stack_of(*quirk_lines)
         vreader.ctl("insert", "0.0", "iso")
         vreader.ctl("insert", "0.1", "tag-classic")
         card = self.present(client, context, "Contact 00 00")
@@ -292,6 +302,7 @@ class TwoInterfaces(harness.CardwireTest):
         self.assertEqual(client.attrib(card, CHARACTERISTICS), "00000000")
         self.assertEqual(client.attrib(tag, CHARACTERISTICS), CONTACTLESS)
         busy = client.start("transmit", card, "80EE05DC020708" + "00")
+        self.await_running(daemon)
         self.assertEqual(client.transmit(tag, GET_UID), UID_CLASSIC + "9000")
         done = busy.done()
         self.assertEqual(busy.value(), "07089000")

@@ -347,8 +347,8 @@ class Times(Outcomes):
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
     def test_each_entry_has_the_time(self):
-        structure = self.change(timeout=1)
-        self.ctl.keys("1234E5678E5678E", 100)
+        structure = self.change(timeout=2)
+        self.ctl.keys("1234E5678E5678E", 200)
         self.assertEqual(self.control(part10.MODIFY_DIRECT, structure), b"\x90\x00")
 
 

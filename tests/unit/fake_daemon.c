@@ -346,10 +346,9 @@ static void *accept_peers(void *argument)
 	return NULL;
 }
 
-struct fake *fake_start(const char *path, int dialect)
+struct fake *fake_new(const char *path, int dialect)
 {
 	struct fake *fake = calloc(1, sizeof(*fake));
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	pthread_mutex_init(&fake->lock, NULL);
 	pthread_cond_init(&fake->changed, NULL);
@@ -360,6 +359,14 @@ struct fake *fake_start(const char *path, int dialect)
 	fake->last_serial = 1;
 	for (unsigned i = 0; i < FAKE_READERS; i++)
 		fake->readers[i].cardAtrLength = WIRE_ATR_NONE;
+	return fake;
+}
+
+void fake_listen(struct fake *fake)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *path = fake->path;
+
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	unlink(path);
 	fake->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -367,6 +374,13 @@ struct fake *fake_start(const char *path, int dialect)
 		listen(fake->listener, 16) != 0 || chmod(path, 0666) != 0)
 		abort();
 	pthread_create(&fake->thread, NULL, accept_peers, fake);
+}
+
+struct fake *fake_start(const char *path, int dialect)
+{
+	struct fake *fake = fake_new(path, dialect);
+
+	fake_listen(fake);
 	return fake;
 }
 

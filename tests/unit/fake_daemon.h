@@ -17,7 +17,14 @@
 
 struct fake;
 
-/* Starts one at a socket; `dialect` as in wire/wire.h. The path must outlive it. */
+/*
+ * One for a socket; `dialect` as in wire/wire.h. The path must outlive it. It is there for clients
+ * from fake_listen() on.
+ */
+struct fake *fake_new(const char *path, int dialect);
+void fake_listen(struct fake *fake);
+
+/* Both at once. */
 struct fake *fake_start(const char *path, int dialect);
 
 /* Stops it as a crash would: all connections close, the socket goes. */

@@ -653,8 +653,9 @@ static LONG task_restart(struct task *task)
 
 	(void)task;
 	nanosleep(&while_away, NULL);
-	daemon_ = fake_start(path, dialect);
+	daemon_ = fake_new(path, dialect);
 	fake_set_reader(daemon_, 0, "Reader A", PRESENT_STATE, 0, 1);
+	fake_listen(daemon_);
 	return 0;
 }
 
