@@ -136,7 +136,7 @@ void piv_verify(struct piv *piv, const struct apdu_command *cmd, struct apdu_ans
 
 void piv_change_reference(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	const uint8_t *fresh = cmd->data + PIV_PIN_LEN;
+	const uint8_t *fresh = cmd->nc > PIV_PIN_LEN ? cmd->data + PIV_PIN_LEN : NULL;
 
 	if (cmd->p2 != PIV_REF_PIN && cmd->p2 != PIV_REF_PUK) {
 		ans->sw = SW_NO_SUCH_DATA;
