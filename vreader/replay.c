@@ -370,6 +370,12 @@ static size_t expected_step(struct replay *r, const struct recording_entry *came
 	return i;
 }
 
+/* The bSeq of a recorded command; of one that was cut short, that of the command that came. */
+static uint8_t seq_of(const struct recording_entry *recorded, const struct recording_entry *came)
+{
+	return (recorded->len > CCID_MSG_bSeq ? recorded : came)->data[CCID_MSG_bSeq];
+}
+
 static void take_command(
 	struct replay *r, const struct recording_entry *came, replay_send *send, void *ctx)
 {
@@ -384,8 +390,8 @@ static void take_command(
 			if (step_at(r, a)->done || step_at(r, a)->answers_to != i ||
 				step_at(r, a)->entry.kind != RECORDING_IN)
 				continue;
-			send_answer(r, a, recorded->data[CCID_MSG_bSeq], came->data[CCID_MSG_bSeq],
-				send, ctx);
+			send_answer(
+				r, a, seq_of(recorded, came), came->data[CCID_MSG_bSeq], send, ctx);
 			take(r, a);
 		}
 		return;
