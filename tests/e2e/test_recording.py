@@ -439,7 +439,10 @@ class Secrets(Recording):
         daemon.stop()
         places = {"log": daemon.program.text().encode(), "spy": spy.text().encode(),
             "trace": trace.text().encode(), "capture": capture.read_bytes(),
-            "report": path.read_bytes(), "memory": memory}
+            "report": path.read_bytes()}
+        # Code that a sanitizer has instrumented keeps copies of its own, which nobody can wipe.
+        if not harness.PRELOAD:
+            places["memory"] = memory
         # What is no secret is found: the search works.
         self.assertIn(bytes.fromhex(marker)[5:], places["capture"])
         self.assertIn(marker.encode(), places["report"])
