@@ -28,6 +28,8 @@ TPDU, SHORT, EXTENDED = ccidprofile.TPDU, ccidprofile.SHORT_APDU, ccidprofile.EX
 # All that a reader does by itself, without negotiation (40h): the driver sends its parameters.
 PARAMETERS = 0x000000BA
 PLAIN = 0x0000003A  # and without PPS (80h)
+# A reader that can't tell whether there is a card, neither when asked nor by itself.
+BLIND = "on GetSlotStatus * set 7 2\non NotifySlotChange * drop"
 ECHO = bytes.fromhex("80EC0000040102030400")
 ECHOED = bytes.fromhex("010203049000")
 
@@ -218,7 +220,7 @@ CASES = [
         shows=(TPDU | ccidprofile.AUTOMATIC, 271)), echoes, escapes=[("1F02", "-")], options=2),
     *(Case(reader(number), echoes, "on IccPowerOn * until 1F01 fail 0xBB", [("1F01", "-")])
         for number in ("08E6:4433", "046A:0005")),
-    Case(reader("08E6:3480"), notices_by_power, "on GetSlotStatus * set 7 2"),
+    Case(reader("08E6:3480"), notices_by_power, BLIND),
     *(Case(reader(f"08E6:{pid}", "0100", TPDU | PLAIN, slots=2, rate=500000), echoes,
         "on SetParameters * if 96 disappear", card=["ta1=96"], slot=1) for pid in ("3479",)),
     Case(reader("08E6:34D2"), echoes, "on XfrBlock * delay 2500"),
@@ -263,7 +265,7 @@ CASES = [
     # 50-others
     old_class("09BE:0002"), no_pin_pad("0783:0006"), no_pin_pad("25DD:3111"), chained("2F7C:6007"),
     no_ifsd("0B0C:0050", "0100"),
-    Case(reader("0424:1202", interface=1), is_present, "on GetSlotStatus * set 7 2"),
+    Case(reader("0424:1202", interface=1), is_present, BLIND),
 ]
 
 # Not opened below a version (the first that is, then any below it).
