@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "activate.h"
-#include "capabilities.h"
-#include "control.h"
-#include "exchange.h"
+#include "ifd-ccid/device/capabilities.h"
+#include "ifd-ccid/recorder/recorder.h"
+#include "ifd-ccid/slot/activate.h"
+#include "ifd-ccid/slot/control.h"
+#include "ifd-ccid/slot/exchange.h"
 #include "iso7816/apdu.h"
 #include "iso7816/secret.h"
 #include "log.h"
 #include "lun.h"
 #include "options.h"
-#include "recorder.h"
 
 #define EXPORT __attribute__((visibility("default")))
 

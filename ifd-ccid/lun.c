@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "contactless_slot.h"
+#include "ifd-ccid/contactless/contactless_slot.h"
 #include "log.h"
 
 struct lun {

@@ -10,7 +10,7 @@
 
 #include <ifdhandler.h>
 
-#include "slot.h"
+#include "ifd-ccid/slot/slot.h"
 
 /*
  * Opens the device NAME as Lun. A further slot (slot number above 0) joins the device that the same

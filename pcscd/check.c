@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pcscd/bundle.h"
-#include "pcscd/driver.h"
 #include "pcscd/log.h"
-#include "pcscd/readers_conf.h"
+#include "pcscd/readers/bundle.h"
+#include "pcscd/readers/driver.h"
+#include "pcscd/readers/readers_conf.h"
 
 static unsigned check_driver(const char *path, const char *origin)
 {

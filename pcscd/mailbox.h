@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pcscd/readers.h"
+#include "pcscd/readers/readers.h"
 
 enum mail_kind {
 	MAIL_UP,   /* the device `id` is up */

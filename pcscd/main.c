@@ -13,12 +13,12 @@
 #include <unistd.h>
 
 #include "pcscd/check.h"
+#include "pcscd/clients/recording.h"
+#include "pcscd/clients/status.h"
 #include "pcscd/daemon.h"
 #include "pcscd/log.h"
 #include "pcscd/options.h"
-#include "pcscd/recording.h"
 #include "pcscd/rim.h"
-#include "pcscd/status.h"
 #include "wire/status_path.h"
 
 #define DEFAULT_ARRAY 16 /* PCSCLITE_MAX_READERS_CONTEXTS of clients as they are built by default */

@@ -11,20 +11,20 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "pcscd/access.h"
-#include "pcscd/bundle.h"
+#include "pcscd/clients/access.h"
+#include "pcscd/clients/server.h"
 #include "pcscd/clock.h"
-#include "pcscd/driver.h"
-#include "pcscd/hotplug.h"
-#include "pcscd/inventory.h"
 #include "pcscd/log.h"
 #include "pcscd/mailbox.h"
-#include "pcscd/names.h"
-#include "pcscd/places.h"
-#include "pcscd/readers.h"
-#include "pcscd/readers_conf.h"
-#include "pcscd/server.h"
-#include "pcscd/wanted.h"
+#include "pcscd/readers/bundle.h"
+#include "pcscd/readers/driver.h"
+#include "pcscd/readers/hotplug.h"
+#include "pcscd/readers/inventory.h"
+#include "pcscd/readers/names.h"
+#include "pcscd/readers/places.h"
+#include "pcscd/readers/readers.h"
+#include "pcscd/readers/readers_conf.h"
+#include "pcscd/readers/wanted.h"
 
 #define STOP_NS      (2 * CLOCK_S) /* the whole stop is bounded by it */
 #define FIRST_SCAN   (2 * CLOCK_S) /* how long readers that come up delay "ready" */

@@ -10,9 +10,9 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "pcscd/clients/pool.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
-#include "pcscd/pool.h"
 
 /* A pairing heap: no memory of its own, so that setting a timer can't fail. */
 static struct {

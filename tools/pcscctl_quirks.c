@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ifd-ccid/descriptor.h"
-#include "ifd-ccid/quirk.h"
+#include "ifd-ccid/device/descriptor.h"
+#include "ifd-ccid/quirk/quirk.h"
 #include "spec/usb.h"
 #include "tools/pcscctl.h"
 #include "tools/recordings.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ifd-ccid/quirk.h"
+#include "ifd-ccid/quirk/quirk.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
 #include "tools/explain.h"

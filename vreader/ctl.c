@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vreader/address.h"
-#include "vreader/card_options.h"
+#include "vreader/cards/card_options.h"
+#include "vreader/firmware/pinpad.h"
 #include "vreader/hex.h"
-#include "vreader/pinpad.h"
+#include "vreader/usb/address.h"
 
 enum {
 	LINE_MAX_BYTES = 1024,

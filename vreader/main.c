@@ -4,7 +4,7 @@
 
 #include "vreader/ctl.h"
 #include "vreader/options.h"
-#include "vreader/replay_run.h"
+#include "vreader/replay/replay_run.h"
 #include "vreader/run.h"
 #include "vreader/serve.h"
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/card_options.h"
+#include "vreader/cards/card_options.h"
 #include "vreader/cards/crypto.h"
-#include "vreader/profile_json.h"
+#include "vreader/firmware/profile_json.h"
 
 enum {
 	SERVE = 1 << 0,

@@ -8,7 +8,7 @@
 
 #include "vreader/cards/catalog.h"
 
-#include "vreader/vpcd_port.h"
+#include "vreader/cards/vpcd_port.h"
 
 bool rack_init(struct rack *rack, const struct profile *profile, size_t count,
 	const struct card_options *card)

@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "vreader/card.h"
-#include "vreader/usb_device.h"
-#include "vreader/usbip_server.h"
+#include "vreader/cards/card.h"
+#include "vreader/usb/usb_device.h"
+#include "vreader/usb/usbip_server.h"
 
 struct rack {
 	struct usb_device **devices;

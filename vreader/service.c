@@ -7,11 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vreader/address.h"
+#include "vreader/cards/vpcd_port.h"
 #include "vreader/ctl.h"
 #include "vreader/rack.h"
-#include "vreader/usbip_server.h"
-#include "vreader/vpcd_port.h"
+#include "vreader/usb/address.h"
+#include "vreader/usb/usbip_server.h"
 
 struct service {
 	const struct service_options *options;

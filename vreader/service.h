@@ -6,9 +6,9 @@
 #ifndef CARDWIRE_VREADER_SERVICE_H
 #define CARDWIRE_VREADER_SERVICE_H
 
-#include "vreader/card.h"
+#include "vreader/cards/card.h"
+#include "vreader/firmware/profile.h"
 #include "vreader/loop.h"
-#include "vreader/profile.h"
 
 enum {
 	SERVICE_LISTEN_MAX = 16,

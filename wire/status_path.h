@@ -18,7 +18,7 @@ bool wire_status_path(const char *socket, char *path, size_t size);
 
 /*
  * The same for the recording socket, ".record", which root and the daemon's own user may connect to:
- * pcscd/recording.h says what is spoken there.
+ * pcscd/clients/recording.h says what is spoken there.
  */
 bool wire_recording_path(const char *socket, char *path, size_t size);
 

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/card.h"
 #include "vreader/cards/app.h"
+#include "vreader/cards/card.h"
 #include "vreader/cards/crypto.h"
-#include "vreader/cards/openpgp.h"
-#include "vreader/cards/piv.h"
-#include "vreader/cards/pkcs15.h"
+#include "vreader/cards/openpgp/openpgp.h"
+#include "vreader/cards/piv/piv.h"
+#include "vreader/cards/pkcs15/pkcs15.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

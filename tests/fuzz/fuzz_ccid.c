@@ -2,8 +2,8 @@
 /* Any bytes from bulk-IN and from interrupt-IN. */
 #include <stdlib.h>
 
-#include "ccid_msg.h"
-#include "presence.h"
+#include "ifd-ccid/device/ccid_msg.h"
+#include "ifd-ccid/device/presence.h"
 
 static void require(int condition)
 {

@@ -2,7 +2,7 @@
 /* Any bytes as a configuration descriptor: an interface in range, or none. */
 #include <stdlib.h>
 
-#include "descriptor.h"
+#include "ifd-ccid/device/descriptor.h"
 
 static void require(int condition)
 {

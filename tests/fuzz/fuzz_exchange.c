@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "activate.h"
-#include "deadline.h"
-#include "exchange.h"
-#include "options.h"
-#include "quirk.h"
+#include "ifd-ccid/deadline.h"
+#include "ifd-ccid/options.h"
+#include "ifd-ccid/quirk/quirk.h"
+#include "ifd-ccid/slot/activate.h"
+#include "ifd-ccid/slot/exchange.h"
 
 enum {
 	PIECE = 5,

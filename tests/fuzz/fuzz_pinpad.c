@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pinpad.h"
+#include "ifd-ccid/pinpad/pinpad.h"
 #include "spec/ccid.h"
 
 static void require(int condition)

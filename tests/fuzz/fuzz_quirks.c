@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "quirk.h"
+#include "ifd-ccid/quirk/quirk.h"
 
 static void require(bool condition)
 {

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ifd-ccid/contactless/raw_pn532.h"
 #include "iso7816/atr.h"
-#include "raw_pn532.h"
 
 enum {
 	PRESENCE,

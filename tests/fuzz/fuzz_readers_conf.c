@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "pcscd/log.h"
-#include "pcscd/readers_conf.h"
+#include "pcscd/readers/readers_conf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,7 +2,7 @@
 /* What the recorder masks of messages from any reader and for any card lies in them. */
 #include <stdlib.h>
 
-#include "recorder_mask.h"
+#include "ifd-ccid/recorder/recorder_mask.h"
 
 static void check(const struct mask_result *result, size_t len)
 {

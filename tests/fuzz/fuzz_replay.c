@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/replay.h"
+#include "vreader/replay/replay.h"
 
 static void woken(void *ctx)
 {

@@ -16,14 +16,14 @@
 
 #include <winscard.h>
 
+#include "pcscd/cards/slot.h"
+#include "pcscd/cards/slots.h"
+#include "pcscd/clients/peer.h"
+#include "pcscd/clients/server.h"
+#include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
-#include "pcscd/peer.h"
-#include "pcscd/readers.h"
-#include "pcscd/server.h"
-#include "pcscd/sessions.h"
-#include "pcscd/slot.h"
-#include "pcscd/slots.h"
+#include "pcscd/readers/readers.h"
 #include "wire/wire.h"
 
 #define CLIENTS  4

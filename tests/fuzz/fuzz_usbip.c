@@ -14,9 +14,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "bytes.h"
-#include "deadline.h"
-#include "device.h"
+#include "ifd-ccid/bytes.h"
+#include "ifd-ccid/deadline.h"
+#include "ifd-ccid/device/device.h"
 #include "spec/usb.h"
 #include "spec/usbip.h"
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/vpcd.h"
+#include "vreader/cards/vpcd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "vreader/bytes.h"
-#include "vreader/ccid_device.h"
-#include "vreader/pinpad.h"
+#include "vreader/firmware/ccid_device.h"
+#include "vreader/firmware/pinpad.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

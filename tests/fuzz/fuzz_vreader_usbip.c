@@ -8,7 +8,7 @@
 
 #include "vreader/loop.h"
 #include "vreader/rack.h"
-#include "vreader/usbip_server.h"
+#include "vreader/usb/usbip_server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,13 +7,13 @@
  *
  * Each atomic step is one time that the slot's lock is held:
  *
- *   REFUSED, GRANTABLE  refusal(), is_grantable()                  pcscd/share.c
+ *   REFUSED, GRANTABLE  refusal(), is_grantable()                  pcscd/cards/share.c
  *   grant               grant()
  *   ask                 share_ask(), by slot_ask() and slot_unlock()
  *   unlock              share_next() until it says NULL, by slot_unlock()
- *   look (label)        slot_ask() of a call that is SLOT_CALL_READY  pcscd/slot.c
+ *   look (label)        slot_ask() of a call that is SLOT_CALL_READY  pcscd/cards/slot.c
  *   give_turn           share_done(), by slot_give_turn()
- *   leave_driver        leave_driver(), and the end of card_reconnect()  pcscd/card.c
+ *   leave_driver        leave_driver(), and the end of card_reconnect()  pcscd/cards/card.c
  *   end_transaction     share_end(), by card_end()
  *   die                 slot_cancel_call(), then card_abandon()
  *   lose_owner          slot_recover() with share_recover(): starts the reset

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/card.h"
 #include "vreader/cards/app.h"
+#include "vreader/cards/card.h"
 
 struct applet_peer {
 	struct card *card;

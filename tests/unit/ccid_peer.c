@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "bytes.h"
+#include "ifd-ccid/bytes.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
 #include "spec/usbip.h"

@@ -7,7 +7,7 @@
 #ifndef CARDWIRE_TESTS_SHARE_MODEL_H
 #define CARDWIRE_TESTS_SHARE_MODEL_H
 
-#include "pcscd/share.h"
+#include "pcscd/cards/share.h"
 
 enum {
 	MODEL_HANDLES = 7,

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "pcscd/access.h"
+#include "pcscd/clients/access.h"
 #include "pcscd/log.h"
 
 #define BUS_DAEMON "/usr/bin/dbus-daemon"

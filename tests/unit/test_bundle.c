@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "pcscd/bundle.h"
+#include "pcscd/readers/bundle.h"
 
 #define HEAD                                                                                       \
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"                                             \

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "descriptor.h"
+#include "ifd-ccid/bytes.h"
+#include "ifd-ccid/device/descriptor.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
 

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "ccid_peer.h"
-#include "deadline.h"
-#include "device.h"
+#include "ifd-ccid/deadline.h"
+#include "ifd-ccid/device/device.h"
 
 enum {
 	WAIT_MS = 400, /* patience of an exchange here */

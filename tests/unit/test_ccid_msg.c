@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ccid_msg.h"
+#include "ifd-ccid/device/ccid_msg.h"
 
 START_TEST(header_is_laid_out)
 {

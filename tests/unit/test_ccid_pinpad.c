@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pinpad.h"
+#include "ifd-ccid/pinpad/pinpad.h"
 #include "spec/ccid.h"
 
 /* 30 s, position 1 byte, left, BCD, length of 4 bits at bit 4, a block of 7 bytes, 4 to 12 digits, max

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "presence.h"
+#include "ifd-ccid/device/presence.h"
 #include "spec/ccid.h"
 
 enum {

@@ -7,17 +7,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "activate.h"
-#include "bytes.h"
-#include "escape.h"
-#include "holder.h"
-#include "instance.h"
+#include "ifd-ccid/bytes.h"
+#include "ifd-ccid/log.h"
+#include "ifd-ccid/options.h"
+#include "ifd-ccid/port/holder.h"
+#include "ifd-ccid/port/port_libusb.h"
+#include "ifd-ccid/port/port_usbip.h"
+#include "ifd-ccid/port/usbip_msg.h"
+#include "ifd-ccid/slot/activate.h"
+#include "ifd-ccid/slot/escape.h"
+#include "ifd-ccid/slot/instance.h"
 #include "iso7816/secret.h"
-#include "log.h"
-#include "options.h"
-#include "port_libusb.h"
-#include "port_usbip.h"
-#include "usbip_msg.h"
 
 START_TEST(usbip_strings)
 {

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "descriptor.h"
-#include "serial_frame.h"
-#include "serial_model.h"
+#include "ifd-ccid/device/descriptor.h"
+#include "ifd-ccid/port/serial_frame.h"
+#include "ifd-ccid/port/serial_model.h"
 
 static enum serial_found feed(
 	struct serial_frame *frame, const uint8_t *bytes, size_t len, const uint8_t **message)

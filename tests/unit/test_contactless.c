@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "contactless.h"
-#include "raw_pn532.h"
+#include "ifd-ccid/contactless/contactless.h"
+#include "ifd-ccid/contactless/raw_pn532.h"
 
 /* A command of the chip (behind D4) and the answer (behind D5), in hexadecimal. */
 struct line {

@@ -9,7 +9,7 @@
 
 #include "capture.h"
 #include "ifd_sample.h"
-#include "pcscd/driver.h"
+#include "pcscd/readers/driver.h"
 
 static char *said;
 

@@ -8,10 +8,10 @@
 
 #include "capture.h"
 #include "pcscd/clock.h"
-#include "pcscd/hotplug.h"
-#include "pcscd/inventory.h"
 #include "pcscd/log.h"
-#include "pcscd/names.h"
+#include "pcscd/readers/hotplug.h"
+#include "pcscd/readers/inventory.h"
+#include "pcscd/readers/names.h"
 
 #define STORMS 100000
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "pcscd/places.h"
+#include "pcscd/readers/places.h"
 
 #define COUNT 256
 

@@ -10,10 +10,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "pcscd/clients/events.h"
+#include "pcscd/clients/ids.h"
+#include "pcscd/clients/pool.h"
 #include "pcscd/clock.h"
-#include "pcscd/events.h"
-#include "pcscd/ids.h"
-#include "pcscd/pool.h"
 #include "pcscd/timers.h"
 
 #define SOON_NS (20 * CLOCK_S) /* for what must come */

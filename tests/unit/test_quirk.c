@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "quirk.h"
-#include "quirk_apply.h"
+#include "ifd-ccid/quirk/quirk.h"
+#include "ifd-ccid/quirk/quirk_apply.h"
 
 struct said {
 	unsigned count;

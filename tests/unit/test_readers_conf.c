@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "capture.h"
-#include "pcscd/readers_conf.h"
+#include "pcscd/readers/readers_conf.h"
 
 static struct readers_conf conf;
 static char *said;

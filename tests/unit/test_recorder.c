@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "ccid_msg.h"
+#include "ifd-ccid/bytes.h"
+#include "ifd-ccid/device/ccid_msg.h"
+#include "ifd-ccid/recorder/recorder.h"
 #include "iso7816/edc.h"
 #include "iso7816/secret.h"
 #include "iso7816/t1.h"
-#include "recorder.h"
 
 enum {
 	PINS = 100000,

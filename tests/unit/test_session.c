@@ -18,12 +18,12 @@
 #include <winscard.h>
 
 #include "ifd_scripted.h"
+#include "pcscd/clients/peer.h"
+#include "pcscd/clients/server.h"
+#include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
-#include "pcscd/peer.h"
-#include "pcscd/readers.h"
-#include "pcscd/server.h"
-#include "pcscd/sessions.h"
+#include "pcscd/readers/readers.h"
 #include "wire/wire.h"
 
 #define READER   "Test 00 00"

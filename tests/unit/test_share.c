@@ -6,7 +6,7 @@
 
 #include <winscard.h>
 
-#include "pcscd/share.h"
+#include "pcscd/cards/share.h"
 
 #define SECOND INT64_C(1000000000) /* ns */
 #define LEASE  (5 * SECOND)

@@ -6,7 +6,7 @@
 #include "applet_peer.h"
 #include "vreader/cards/ber.h"
 #include "vreader/cards/crypto.h"
-#include "vreader/cards/openpgp.h"
+#include "vreader/cards/openpgp/openpgp.h"
 
 static const applet_maker makers[] = { openpgp_new };
 static struct applet_peer p;

@@ -7,7 +7,7 @@
 #include "applet_peer.h"
 #include "vreader/cards/ber.h"
 #include "vreader/cards/crypto.h"
-#include "vreader/cards/piv.h"
+#include "vreader/cards/piv/piv.h"
 
 static const applet_maker makers[] = { piv_new };
 static struct applet_peer p;

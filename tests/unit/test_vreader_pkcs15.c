@@ -3,7 +3,7 @@
 #include <openssl/x509.h>
 
 #include "applet_peer.h"
-#include "vreader/cards/pkcs15.h"
+#include "vreader/cards/pkcs15/pkcs15.h"
 
 static const applet_maker makers[] = { pkcs15_new, pkcs15_isoapplet_new };
 static struct applet_peer p;

@@ -8,9 +8,9 @@
 
 #include "spec/ccid.h"
 #include "vreader/bytes.h"
-#include "vreader/card_options.h"
-#include "vreader/ccid_device.h"
-#include "vreader/profile_json.h"
+#include "vreader/cards/card_options.h"
+#include "vreader/firmware/ccid_device.h"
+#include "vreader/firmware/profile_json.h"
 
 #define MS ((int64_t)1000000)
 

@@ -13,7 +13,7 @@
 #include "vreader/bytes.h"
 #include "vreader/loop.h"
 #include "vreader/rack.h"
-#include "vreader/usbip_server.h"
+#include "vreader/usb/usbip_server.h"
 
 enum {
 	READERS = 2,

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/card_app.h"
-#include "vreader/pn532.h"
-#include "vreader/tag.h"
-#include "vreader/tag_front.h"
+#include "vreader/cards/card_app.h"
+#include "vreader/cards/tag.h"
+#include "vreader/cards/tag_front.h"
+#include "vreader/firmware/pn532.h"
 
 static struct tag *tag;
 static struct tag_front front;

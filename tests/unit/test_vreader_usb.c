@@ -11,7 +11,7 @@
 #include "spec/usb.h"
 #include "spec/usbip.h"
 #include "vreader/bytes.h"
-#include "vreader/usb_device.h"
+#include "vreader/usb/usb_device.h"
 
 #define MS ((int64_t)1000000)
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/vpcd.h"
+#include "vreader/cards/vpcd.h"
 
 static const uint8_t atr[] = { 0x3B, 0x80, 0x01, 0x81 };
 

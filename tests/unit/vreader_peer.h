@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vreader/card.h"
+#include "vreader/cards/card.h"
 
 struct peer {
 	struct card *card;

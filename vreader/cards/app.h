@@ -11,7 +11,7 @@
 #ifndef CARDWIRE_VREADER_CARDS_APP_H
 #define CARDWIRE_VREADER_CARDS_APP_H
 
-#include "vreader/card_app.h"
+#include "vreader/cards/card_app.h"
 #include "vreader/cards/state.h"
 
 enum {

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "vreader/cards/app.h"
-#include "vreader/cards/openpgp.h"
+#include "vreader/cards/openpgp/openpgp.h"
 #include "vreader/cards/pin_oracle.h"
-#include "vreader/cards/piv.h"
-#include "vreader/cards/pkcs15.h"
+#include "vreader/cards/piv/piv.h"
+#include "vreader/cards/pkcs15/pkcs15.h"
 
 typedef struct applet *(*applet_new)(struct state *state);
 

@@ -5,7 +5,7 @@
 #ifndef CARDWIRE_VREADER_CARDS_CATALOG_H
 #define CARDWIRE_VREADER_CARDS_CATALOG_H
 
-#include "vreader/card_app.h"
+#include "vreader/cards/card_app.h"
 
 /* Whether there is a card of that name. */
 bool catalog_has(const char *name);

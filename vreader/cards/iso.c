@@ -18,7 +18,7 @@
  *   80 EE ms            takes P1 P2 ms, asking the reader for time, then gives the data back
  *   80 EF               is mute
  */
-#include "vreader/card_app.h"
+#include "vreader/cards/card_app.h"
 
 #include <stdlib.h>
 #include <string.h>

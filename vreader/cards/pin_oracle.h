@@ -17,7 +17,7 @@
 #ifndef CARDWIRE_VREADER_CARDS_PIN_ORACLE_H
 #define CARDWIRE_VREADER_CARDS_PIN_ORACLE_H
 
-#include "vreader/card_app.h"
+#include "vreader/cards/card_app.h"
 
 /* NULL without memory. */
 struct card_app *pin_oracle_new(void);

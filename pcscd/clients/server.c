@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "pcscd/clients/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "pcscd/clients/pool.h"
+#include "pcscd/clients/session.h"
+#include "pcscd/clients/sessions.h"
+#include "pcscd/clock.h"
+#include "pcscd/log.h"
+#include "pcscd/timers.h"
+
+#define LISTENERS_MAX        8
+#define LISTENER_KEY         UINT64_C(16) /* and on: epoll keys of listeners */
+#define FDS_KEPT             128          /* descriptors that connections leave to the rest */
+#define CONNECTIONS_PER_USER 16384
+#define SILENT_PER_USER      1024
+
+static struct {
+	struct server_config config;
+	struct {
+		int fd;
+		unsigned array_length;
+	} listeners[LISTENERS_MAX];
+	unsigned listener_count;
+	atomic_bool stopping; /* no more connections are taken */
+	int spare; /* given up for a moment to refuse a connection when descriptors run out */
+} server = { .spare = -1 };
+
+void server_defaults(struct server_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->max_connections_per_user = CONNECTIONS_PER_USER;
+	config->max_silent_per_user = SILENT_PER_USER;
+	config->handshake_ns = 5 * CLOCK_S;
+	config->lease_ns = 5 * CLOCK_S;
+}
+
+const struct server_config *server_config(void)
+{
+	return &server.config;
+}
+
+unsigned server_connections(void)
+{
+	return sessions_count();
+}
+
+/* Connections need descriptors: takes as many as the system allows, and leaves others a part. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+	unsigned most;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur <= (rlim_t)2 * FDS_KEPT)
+		return;
+	if (limit.rlim_cur - FDS_KEPT > 2 * (rlim_t)CONNECTIONS_PER_USER)
+		return;
+	most = (unsigned)(limit.rlim_cur - FDS_KEPT) / 4 * 3;
+	if (!server.config.max_connections_per_user ||
+		server.config.max_connections_per_user > most)
+		server.config.max_connections_per_user = most;
+}
+
+/* No descriptor is left for a connection: it is taken and closed, so that it doesn't wait. */
+static void refuse(int listen_fd)
+{
+	int fd;
+
+	log_line(PCSC_LOG_ERROR, "connection refused: no file descriptors are left");
+	if (server.spare < 0)
+		return;
+	close(server.spare);
+	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	server.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Accepts one connection; false when there are no more. */
+static bool accept_one(int listen_fd, unsigned array_length)
+{
+	struct peer peer;
+	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		refuse(listen_fd);
+		return true;
+	}
+	if (fd < 0)
+		return errno == ECONNABORTED || errno == EINTR;
+	if (peer_of(fd, &peer) < 0 || !sessions_add(fd, &peer, array_length))
+		close(fd);
+	return true;
+}
+
+static void ready(uint64_t key, uint32_t events)
+{
+	struct session *session;
+	unsigned mail = 0;
+
+	if (key == TIMERS_KEY) {
+		timers_run();
+		return;
+	}
+	if (key < SESSIONS_FIRST_KEY) {
+		unsigned at = (unsigned)(key - LISTENER_KEY);
+
+		while (!atomic_load(&server.stopping) &&
+			accept_one(server.listeners[at].fd, server.listeners[at].array_length))
+			;
+		return;
+	}
+	session = sessions_find(key);
+	if (!session)
+		return;
+	if (events & EPOLLIN)
+		mail |= SESSION_READABLE;
+	if (events & EPOLLOUT)
+		mail |= SESSION_WRITABLE;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		mail |= SESSION_HANGUP;
+	session_wake_run(session, mail);
+	session_unref(session);
+}
+
+int server_start(const struct server_config *config)
+{
+	server.config = *config;
+	server.listener_count = 0;
+	atomic_store(&server.stopping, false);
+	server.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	raise_fd_limit();
+	if (pool_start(ready) == 0 && timers_start() == 0)
+		return 0;
+	log_line(PCSC_LOG_CRITICAL, "cannot start the server: %s", strerror(errno));
+	return -1;
+}
+
+int server_listen(int listen_fd, unsigned array_length)
+{
+	unsigned at = server.listener_count;
+	int flags = fcntl(listen_fd, F_GETFL);
+
+	if (at == LISTENERS_MAX) {
+		errno = ENOSPC;
+		goto fail;
+	}
+	if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		goto fail;
+	server.listeners[at].fd = listen_fd;
+	server.listeners[at].array_length = array_length;
+	server.listener_count++;
+	if (pool_watch(listen_fd, LISTENER_KEY + at, EPOLLIN | EPOLLET) == 0)
+		return 0;
+fail:
+	log_line(PCSC_LOG_CRITICAL, "cannot listen: %s", strerror(errno));
+	return -1;
+}
+
+enum access_verdict server_ask_access(
+	struct session *session, enum access_action action, const char *reader)
+{
+	const struct server_config *config = &server.config;
+
+	if (!config->access)
+		return ACCESS_ALLOWED;
+	return config->access(config->ctx, &session->client.peer, session->fd, action, reader,
+		session->client.id);
+}
+
+void server_cancel_access(struct session *session)
+{
+	const struct server_config *config = &server.config;
+
+	if (config->access_cancel)
+		config->access_cancel(config->ctx, session->client.id);
+}
+
+void server_access_verdict(uint64_t ticket, bool allowed)
+{
+	struct session *session = sessions_find(ticket);
+
+	if (!session)
+		return;
+	session_wake(session, allowed ? SESSION_ACCESS_YES : SESSION_ACCESS_NO);
+	session_unref(session);
+}
+
+bool server_stop(int64_t deadline)
+{
+	bool closed;
+
+	/* No shutdown(): the service manager may hold the socket, for the next daemon. */
+	atomic_store(&server.stopping, true);
+	for (unsigned i = 0; i < server.listener_count; i++)
+		pool_rewatch(server.listeners[i].fd, LISTENER_KEY + i, 0);
+	closed = sessions_close_all(deadline);
+	for (unsigned i = 0; i < server.listener_count; i++)
+		close(server.listeners[i].fd);
+	server.listener_count = 0;
+	return closed;
+}
+
+bool server_end(int64_t deadline)
+{
+	if (!pool_stop(deadline))
+		return false;
+	timers_stop();
+	close(server.spare);
+	server.spare = -1;
+	return true;
+}
