@@ -11,6 +11,7 @@ The environment (set by ctest) says what is tested:
   CARDWIRE_PRELOAD   the sanitizer's run-time library, for foreign programs that load our code
 """
 
+import atexit
 import concurrent.futures
 import json
 import os
@@ -501,6 +502,33 @@ def with_each_library(mixin):
     return mixin
 
 
+_failed = []
+
+
+@atexit.register
+def _name_failed():
+    """What failed, and why, in the last lines of a test's output: a reader may see no more of it."""
+    for line in _failed:
+        print(line, file=sys.stderr)
+
+
+def _faults(result):
+    return [*result.failures, *result.errors] if result else []
+
+
+def _cause(trace):
+    """The line of a traceback that says what went wrong, after the last line of a test it came by."""
+    place, cause = "", ""
+    for line in trace.splitlines():
+        if match := re.match(r'  File "(?:.*/)?([^/"]+)", line (\d+)', line):
+            cause = ""
+            if match[1].startswith("test_"):
+                place = f"{match[1]}:{match[2]}: "
+        elif not cause and re.match(r"[\w.]+(: |$)", line):
+            cause = line
+    return (place + cause)[:400]
+
+
 class CardwireTest(unittest.TestCase):
     """A test with a temporary folder of its own; what its programs printed is shown if it fails."""
 
@@ -511,12 +539,14 @@ class CardwireTest(unittest.TestCase):
 
     def run(self, result=None):
         self.programs = []
-        before = len(result.failures) + len(result.errors) if result else 0
+        before = _faults(result)
         super().run(result)
-        if result and len(result.failures) + len(result.errors) > before:
-            for program in self.programs:
+        fresh = _faults(result)[len(before):]
+        for program in self.programs if fresh else ():
+            if program.lines:
                 print(f"--- {program.name} (pid {program.pid}) of {self.id()}:\n"
                     + "\n".join(program.lines[-200:]), file=sys.stderr)
+        _failed.extend(f"FAILED {test.id()}: {_cause(trace)}" for test, trace in fresh)
 
     def present(self, client, context, reader):
         """Waits for the card and connects to it; the handle."""
