@@ -5,7 +5,7 @@
 
 #include "applet_peer.h"
 
-/* "Rights" are had with 80 01, shown by 80 02, kept bytes are written by 80 03 and read by 80 04. */
+/* "Rights" are had with INS 01, shown by 02, kept bytes are written by 03 and read by 04. */
 struct toy {
 	struct applet applet;
 	struct state *state;
@@ -27,51 +27,66 @@ static void toy_deselect(struct applet *applet)
 	((struct toy *)applet)->rights = false;
 }
 
-static bool toy_takes_data(const struct applet *applet, uint8_t cla, uint8_t ins)
+static void take_rights(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	(void)applet;
-	(void)cla;
-	return ins == 3;
+	(void)cmd;
+	((struct toy *)applet)->rights = true;
+	ans->sw = SW_OK;
 }
 
-static void toy_process(
+static void show_rights(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	(void)cmd;
+	/* What lies beside an error must not be seen. */
+	ans->len = 1;
+	ans->sw = ((struct toy *)applet)->rights ? SW_OK : SW_SECURITY_STATUS;
+}
+
+static void write_byte(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
 	struct toy *toy = (struct toy *)applet;
 
+	toy->rights = true;
+	state_put_byte(toy->state, toy->record, cmd->data[0]);
 	ans->sw = SW_OK;
-	switch (cmd->ins) {
-	case 1:
-		toy->rights = true;
-		break;
-	case 2:
-		ans->sw = toy->rights ? SW_OK : SW_SECURITY_STATUS;
-		break;
-	case 3:
-		toy->rights = true;
-		state_put_byte(toy->state, toy->record, cmd->data[0]);
-		break;
-	case 4:
-		ans->data[0] = state_get_byte(toy->state, toy->record, 0);
-		ans->len = 1;
-		break;
-	default:
-		ans->sw = SW_INS_NOT_SUPPORTED;
-	}
 }
 
-static void toy_free(struct applet *applet)
+static void read_byte(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	free(applet);
+	struct toy *toy = (struct toy *)applet;
+
+	(void)cmd;
+	ans->data[0] = state_get_byte(toy->state, toy->record, 0);
+	ans->len = 1;
+	ans->sw = SW_OK;
 }
+
+/* While the kept byte is EE, nothing but writing another. */
+static uint16_t toy_refuses(const struct applet *applet, uint8_t ins)
+{
+	const struct toy *toy = (const struct toy *)applet;
+
+	return ins != 3 && state_get_byte(toy->state, toy->record, 0) == 0xEE ? SW_CONDITIONS
+									      : SW_OK;
+}
+
+static const struct applet_command commands[] = {
+	{ 1, false, take_rights },
+	{ 2, false, show_rights },
+	{ 3, true, write_byte },
+	{ 4, false, read_byte },
+};
 
 static const struct applet_ops toy_ops = {
-	.name = "toy",
 	.select = toy_select,
 	.deselect = toy_deselect,
-	.takes_data = toy_takes_data,
-	.process = toy_process,
-	.free = toy_free,
+	.refuses = toy_refuses,
+	.commands = commands,
+	.command_count = sizeof(commands) / sizeof(commands[0]),
 };
 
 static struct applet *toy_new(struct state *state, uint8_t last, const char *record)
@@ -126,28 +141,48 @@ START_TEST(test_rights_end_with_selection)
 
 	peer_open(&p, NULL, makers, 2);
 	/* The first is current without being selected. */
-	peer_expect(&p, SW_OK, "80010000");
-	peer_expect(&p, SW_OK, "80020000");
+	peer_expect(&p, SW_OK, "00010000");
+	peer_expect(&p, SW_OK, "00020000");
 	/* A selection that fails takes nothing away, nor does the same applet again. */
 	peer_expect(&p, SW_FILE_NOT_FOUND, "00A4040002 F1F1");
-	peer_expect(&p, SW_OK, "80020000");
+	peer_expect(&p, SW_OK, "00020000");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790A");
-	peer_expect(&p, SW_OK, "80020000");
+	peer_expect(&p, SW_OK, "00020000");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790B");
-	peer_expect(&p, SW_SECURITY_STATUS, "80020000");
-	peer_expect(&p, SW_OK, "80010000");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
+	peer_expect(&p, SW_OK, "00010000");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790A");
-	peer_expect(&p, SW_SECURITY_STATUS, "80020000");
-	peer_expect(&p, SW_OK, "80010000");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
+	peer_expect(&p, SW_OK, "00010000");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790B");
-	peer_expect(&p, SW_SECURITY_STATUS, "80020000");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
 	/* A reset ends all rights and goes back to the first. */
-	peer_expect(&p, SW_OK, "80010000");
+	peer_expect(&p, SW_OK, "00010000");
 	peer_reset(&p);
-	peer_expect(&p, SW_SECURITY_STATUS, "80020000");
-	peer_expect(&p, SW_OK, "8003000001 77");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
+	peer_expect(&p, SW_OK, "0003000001 77");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790B");
-	peer_expect_data(&p, "00", "8004000001");
+	peer_expect_data(&p, "00", "0004000001");
+	peer_close(&p);
+}
+END_TEST
+
+START_TEST(test_commands)
+{
+	struct applet_peer p;
+
+	peer_open(&p, NULL, makers, 2);
+	peer_expect(&p, SW_CLA_NOT_SUPPORTED, "80010000");
+	peer_expect(&p, SW_INS_NOT_SUPPORTED, "00050000");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
+	ck_assert_uint_eq(p.rsp->len, 2);
+	/* In the state in which an applet refuses, it refuses what it does not know, too. */
+	peer_expect(&p, SW_OK, "0003000001 EE");
+	peer_expect(&p, SW_CONDITIONS, "00010000");
+	peer_expect(&p, SW_CONDITIONS, "00050000");
+	peer_expect(&p, SW_CLA_NOT_SUPPORTED, "80010000");
+	peer_expect(&p, SW_OK, "0003000001 00");
+	peer_expect(&p, SW_OK, "00010000");
 	peer_close(&p);
 }
 END_TEST
@@ -160,20 +195,20 @@ START_TEST(test_state_is_kept_before_the_answer)
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/state", folder);
 	peer_open(&p, path, makers, 2);
-	peer_expect(&p, SW_OK, "8003000001 55");
+	peer_expect(&p, SW_OK, "0003000001 55");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790B");
-	peer_expect(&p, SW_OK, "8003000001 66");
+	peer_expect(&p, SW_OK, "0003000001 66");
 	peer_close(&p);
 	peer_open(&p, path, makers, 2);
-	peer_expect_data(&p, "55", "8004000001");
+	peer_expect_data(&p, "55", "0004000001");
 	peer_expect(&p, SW_OK, "00A4040005 F0546F790B");
-	peer_expect_data(&p, "66", "8004000001");
+	peer_expect_data(&p, "66", "0004000001");
 	/* A folder that is gone: the change did not happen, nor what went with it. */
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(rmdir(folder), 0);
-	peer_expect(&p, SW_MEMORY_FAILURE, "8003000001 99");
-	peer_expect(&p, SW_SECURITY_STATUS, "80020000");
-	peer_expect_data(&p, "66", "8004000001");
+	peer_expect(&p, SW_MEMORY_FAILURE, "0003000001 99");
+	peer_expect(&p, SW_SECURITY_STATUS, "00020000");
+	peer_expect_data(&p, "66", "0004000001");
 	peer_close(&p);
 	unlink(path);
 	rmdir(folder);
@@ -201,6 +236,7 @@ int main(void)
 
 	tcase_add_test(t, test_names);
 	tcase_add_test(t, test_rights_end_with_selection);
+	tcase_add_test(t, test_commands);
 	tcase_add_test(t, test_state_is_kept_before_the_answer);
 	tcase_add_test(t, test_what_is_missing);
 	suite_add_tcase(s, t);

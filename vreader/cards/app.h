@@ -21,24 +21,30 @@ enum {
 
 struct applet;
 
+/* A command of an applet, of class 00. The answer it fills in is empty when it comes; what it holds
+ * beside an error (ISO 7816-4 §5.6) does not go out. */
+struct applet_command {
+	uint8_t ins;
+	bool takes_data; /* as in struct card_app_ops */
+	void (*run)(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+};
+
 struct applet_ops {
-	const char *name;
 	/* The applet has become the current one, or was it already: gives its FCI and SW. */
 	void (*select)(
 		struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 	/* Another applet was selected, or the card was reset: security status is lost, and what
 	 * else is volatile. */
 	void (*deselect)(struct applet *applet);
-	/* As in struct card_app_ops. */
-	bool (*takes_data)(const struct applet *applet, uint8_t cla, uint8_t ins);
-	/* Any command but SELECT by name, while the applet is the current one. */
-	void (*process)(
-		struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
-	/* Not the state, which the card has lent. */
-	void (*free)(struct applet *applet);
+	/* SW by which it refuses the command in its present state; SW_OK: it does not. May be
+	 * NULL: it never does. */
+	uint16_t (*refuses)(const struct applet *applet, uint8_t ins);
+	/* All commands but SELECT by name, while the applet is the current one. */
+	const struct applet_command *commands;
+	size_t command_count;
 };
 
-/* Applets begin with this. */
+/* Applets begin with this. The card frees them with free(); the state was only lent. */
 struct applet {
 	const struct applet_ops *ops;
 	uint8_t aid[AID_MAX]; /* in full; a command may name it by a part from its beginning */

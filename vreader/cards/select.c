@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A card with several applets: which one is current, and that none keeps rights another gave up
- * (ISO 7816-4 §11.2.2). What a command has changed is on disk before its answer leaves.
+ * A card with several applets: which one is current, which of its commands is meant, and that none
+ * keeps rights another gave up (ISO 7816-4 §11.2.2). What a command has changed is on disk before
+ * its answer leaves.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@ enum {
 	SELECT_BY_NAME = 0x04,
 	OCCURRENCE = 0x03,
 	NEXT = 0x02,
+	SW_ERRORS = 0x6400, /* from here on, but for SW_OK: nothing was done (ISO 7816-4 §5.6) */
 };
 
 struct applet_card {
@@ -69,6 +71,33 @@ static void card_reset(struct card_app *app)
 	card->current = 0;
 }
 
+/* NULL: the applet has no such command. */
+static const struct applet_command *find_command(const struct applet *applet, uint8_t ins)
+{
+	for (size_t i = 0; i < applet->ops->command_count; i++)
+		if (applet->ops->commands[i].ins == ins)
+			return &applet->ops->commands[i];
+	return NULL;
+}
+
+static void run_command(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	const struct applet_command *command = find_command(applet, cmd->ins);
+
+	ans->sw = SW_CLA_NOT_SUPPORTED;
+	if (cmd->cla != 0)
+		return;
+	ans->sw = applet->ops->refuses ? applet->ops->refuses(applet, cmd->ins) : SW_OK;
+	if (ans->sw != SW_OK)
+		return;
+	ans->sw = SW_INS_NOT_SUPPORTED;
+	if (command)
+		command->run(applet, cmd, ans);
+	if (ans->sw != SW_OK && ans->sw >= SW_ERRORS)
+		ans->len = 0;
+}
+
 static bool is_select(uint8_t cla, uint8_t ins)
 {
 	return cla == 0 && ins == INS_SELECT;
@@ -77,8 +106,9 @@ static bool is_select(uint8_t cla, uint8_t ins)
 static bool card_takes_data(const struct card_app *app, uint8_t cla, uint8_t ins)
 {
 	const struct applet_card *card = (const struct applet_card *)app;
+	const struct applet_command *command = find_command(current(card), ins);
 
-	return is_select(cla, ins) || current(card)->ops->takes_data(current(card), cla, ins);
+	return is_select(cla, ins) || (command && command->takes_data);
 }
 
 static void card_process(
@@ -91,7 +121,7 @@ static void card_process(
 	if (is_select(cmd->cla, cmd->ins) && cmd->p1 == SELECT_BY_NAME)
 		select_applet(card, cmd, ans);
 	else
-		current(card)->ops->process(current(card), cmd, ans);
+		run_command(current(card), cmd, ans);
 	if (state_commit(card->state))
 		return;
 	/* It is as if the command had not been; what it granted is taken back, too. */
@@ -103,8 +133,7 @@ static void card_process(
 static void free_all(struct state *state, struct applet *const *applets, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (applets[i])
-			applets[i]->ops->free(applets[i]);
+		free(applets[i]);
 	state_close(state);
 }
 

@@ -31,8 +31,11 @@ static void forget_status(struct openpgp *o)
 	o->certificate = 0;
 }
 
-static void terminate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+static void terminate(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
+
 	if (cmd->p1 || cmd->p2) {
 		ans->sw = SW_WRONG_P1P2;
 		return;
@@ -51,8 +54,10 @@ static void put_serial(struct openpgp *o)
 	state_put(o->state, "openpgp.serial", o->applet.aid + SERIAL_AT, SERIAL_LEN);
 }
 
-static void activate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+static void activate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
+
 	if (cmd->p1 || cmd->p2) {
 		ans->sw = SW_WRONG_P1P2;
 		return;
@@ -68,9 +73,9 @@ static void activate(struct openpgp *o, const struct apdu_command *cmd, struct a
 /* --- Commands --------------------------------------------------------------------------------- */
 
 static void get_challenge(
-	struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	(void)o;
+	(void)applet;
 	if (cmd->nc || cmd->ne == 0 || cmd->p1 || cmd->p2) {
 		ans->sw = SW_WRONG_LENGTH;
 		return;
@@ -79,11 +84,7 @@ static void get_challenge(
 	ans->sw = crypto_random(ans->data, ans->len) ? SW_OK : SW_MEMORY_FAILURE;
 }
 
-static const struct {
-	uint8_t ins;
-	bool takes_data;
-	pgp_command run;
-} commands[] = {
+static const struct applet_command commands[] = {
 	{ 0x20, true, pgp_verify },
 	{ 0x22, true, pgp_manage_keys },
 	{ 0x24, true, pgp_change_pin },
@@ -101,39 +102,10 @@ static const struct {
 	{ 0xE6, false, terminate },
 };
 
-enum {
-	COMMANDS = sizeof(commands) / sizeof(commands[0]),
-};
-
-static bool openpgp_takes_data(const struct applet *applet, uint8_t cla, uint8_t ins)
+static uint16_t openpgp_refuses(const struct applet *applet, uint8_t ins)
 {
-	(void)applet;
-	(void)cla;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == ins)
-			return commands[i].takes_data;
-	return false;
-}
-
-static void openpgp_process(
-	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
-{
-	struct openpgp *o = (struct openpgp *)applet;
-
-	if (cmd->cla != 0x00) {
-		ans->sw = SW_CLA_NOT_SUPPORTED;
-		return;
-	}
-	if (terminated(o) && cmd->ins != INS_ACTIVATE) {
-		ans->sw = SW_TERMINATED;
-		return;
-	}
-	ans->sw = SW_INS_NOT_SUPPORTED;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == cmd->ins)
-			commands[i].run(o, cmd, ans);
-	if (ans->sw != SW_OK)
-		ans->len = 0;
+	return ins != INS_ACTIVATE && terminated((const struct openpgp *)applet) ? SW_TERMINATED
+										 : SW_OK;
 }
 
 /* FCI template with the DF name (§7.2.1). */
@@ -156,18 +128,12 @@ static void openpgp_deselect(struct applet *applet)
 	forget_status((struct openpgp *)applet);
 }
 
-static void openpgp_free(struct applet *applet)
-{
-	free(applet);
-}
-
 static const struct applet_ops openpgp_ops = {
-	.name = "openpgp",
 	.select = openpgp_select,
 	.deselect = openpgp_deselect,
-	.takes_data = openpgp_takes_data,
-	.process = openpgp_process,
-	.free = openpgp_free,
+	.refuses = openpgp_refuses,
+	.commands = commands,
+	.command_count = sizeof(commands) / sizeof(commands[0]),
 };
 
 struct applet *openpgp_new(struct state *state)

@@ -388,8 +388,9 @@ static uint16_t tag_of(const struct apdu_command *cmd)
 }
 
 /* Objects without a value are answered with nothing. Of constructed ones, it is the inside. */
-void pgp_get_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_get_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	const struct object *object = object_of(tag_of(cmd));
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 
@@ -409,19 +410,23 @@ void pgp_get_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu
 	ans->sw = SW_OK;
 }
 
-void pgp_get_next_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_get_next_data(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
+
 	if (tag_of(cmd) != 0x7F21 || o->certificate + 1 >= PGP_CERTIFICATES) {
 		ans->sw = SW_NO_SUCH_DATA;
 		return;
 	}
 	o->certificate++;
-	pgp_get_data(o, cmd, ans);
+	pgp_get_data(applet, cmd, ans);
 }
 
 /* P1: which occurrence; P2 04; data: 60 { 5C tag } (§7.2.5). */
-void pgp_select_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_select_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	static const uint8_t certificate[] = { 0x60, 0x04, 0x5C, 0x02, 0x7F, 0x21 };
 
 	if (cmd->p2 != 0x04) {
@@ -442,8 +447,9 @@ static bool good_length(const struct object *object, size_t len)
 	return object->only ? len == object->only : len <= object->max;
 }
 
-void pgp_put_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_put_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	const struct object *object = object_of(tag_of(cmd));
 	char name[NAME_MAX_LEN];
 

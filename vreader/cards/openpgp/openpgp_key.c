@@ -253,8 +253,9 @@ static bool key_tagged(uint32_t tag, enum pgp_key *which)
 }
 
 /* P1 80 makes a key, 81 reads the public key of the one there is (§7.2.14). */
-void pgp_generate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct crypto_key *key;
 	enum pgp_key which;
@@ -338,8 +339,9 @@ static bool parse_import(const struct apdu_command *cmd, enum pgp_key *which, st
 	       ber_find(in.at, in.left, 0x5F48, &data) && split_parts(&header, &data, parts);
 }
 
-void pgp_import(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	struct crypto_key *key;
 	struct parts parts;
 	enum pgp_key which;
@@ -450,8 +452,10 @@ static void decipher(struct openpgp *o, const struct apdu_command *cmd, struct a
 }
 
 void pgp_security_operation(
-	struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
+
 	switch (cmd->p1 << 8 | cmd->p2) {
 	case 0x9E9A:
 		compute_signature(o, cmd, ans);
@@ -464,8 +468,11 @@ void pgp_security_operation(
 	}
 }
 
-void pgp_authenticate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_authenticate(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
+
 	if (cmd->p1 || cmd->p2)
 		ans->sw = SW_WRONG_P1P2;
 	else if (!pgp_allowed(o, PGP_PW1_OTHER))
@@ -475,8 +482,9 @@ void pgp_authenticate(struct openpgp *o, const struct apdu_command *cmd, struct 
 }
 
 /* MSE SET: 83 01 02 or 83 01 03 for decryption (B8) or authentication (A4). */
-void pgp_manage_keys(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_manage_keys(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	enum pgp_key which;
 
 	if (cmd->p1 != 0x41 || (cmd->p2 != 0xA4 && cmd->p2 != 0xB8)) {

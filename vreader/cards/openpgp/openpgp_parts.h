@@ -52,13 +52,10 @@ static inline bool pgp_allowed(const struct openpgp *o, enum pgp_access access)
 	return (o->verified & access) == access;
 }
 
-typedef void (*pgp_command)(
-	struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-
 /* --- openpgp_pin.c: §7.2.2 to §7.2.4 --- */
-void pgp_verify(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_change_pin(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_reset_pin(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_change_pin(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_reset_pin(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 /* PW status bytes (§4.3.1 C4), 7 of them. */
 void pgp_pin_status(const struct openpgp *o, struct ber_out *out);
 /* Their first one: whether PW1 is good for several signatures. */
@@ -71,18 +68,22 @@ uint16_t pgp_pin_put_kdf(struct openpgp *o, const uint8_t *data, size_t len);
 bool pgp_pin_blocked(const struct openpgp *o);
 
 /* --- openpgp_data.c: §4.4, §7.2.6 to §7.2.9 --- */
-void pgp_get_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_get_next_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_select_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_put_data(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_get_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_get_next_data(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_select_data(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_put_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 /* --- openpgp_key.c: §7.2.10 to §7.2.14 --- */
-void pgp_import(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_generate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pgp_security_operation(
-	struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_authenticate(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
-void pgp_manage_keys(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_authenticate(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_manage_keys(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 /* Algorithm attributes (§4.4.3.9) of a key. */
 void pgp_key_attributes(const struct openpgp *o, enum pgp_key which, struct ber_out *out);
 /* Those of another algorithm forget the key. */

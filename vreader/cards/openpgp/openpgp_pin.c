@@ -85,8 +85,9 @@ static bool reference(uint8_t p2, enum pin *pin, unsigned *access)
 	return true;
 }
 
-void pgp_verify(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	unsigned access;
 	enum pin pin;
 
@@ -107,8 +108,9 @@ void pgp_verify(struct openpgp *o, const struct apdu_command *cmd, struct apdu_a
 }
 
 /* The old password ends where its length says. */
-void pgp_change_pin(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_change_pin(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	struct bytes old;
 	unsigned access;
 	enum pin pin;
@@ -128,8 +130,9 @@ void pgp_change_pin(struct openpgp *o, const struct apdu_command *cmd, struct ap
 }
 
 /* P1 02: PW3 has been verified; 00: the resetting code comes before the new PW1. */
-void pgp_reset_pin(struct openpgp *o, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pgp_reset_pin(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct openpgp *o = (struct openpgp *)applet;
 	size_t code_len = cmd->p1 == 0x00 ? value_of(o, CODE).len : 0;
 
 	if (cmd->p2 != 0x81 || (cmd->p1 != 0x00 && cmd->p1 != 0x02)) {

@@ -27,11 +27,7 @@ enum {
 /* RID of NIST, PIX of the application with its version (SP 800-73-4 part 1 §2.2). */
 static const uint8_t aid[] = { 0xA0, 0x00, 0x00, 0x03, 0x08, 0x00, 0x00, 0x10, 0x00, 0x01, 0x00 };
 
-static const struct {
-	uint8_t ins;
-	bool takes_data;
-	piv_handler run;
-} commands[] = {
+static const struct applet_command commands[] = {
 	{ INS_VERIFY, true, piv_verify },
 	{ INS_CHANGE_REFERENCE_DATA, true, piv_change_reference },
 	{ INS_RESET_RETRY_COUNTER, true, piv_reset_retry },
@@ -46,10 +42,6 @@ static const struct {
 	{ INS_GET_VERSION, false, piv_get_version },
 	{ INS_IMPORT_ASYMMETRIC, true, piv_import },
 	{ INS_SET_MANAGEMENT_KEY, true, piv_set_management },
-};
-
-enum {
-	COMMANDS = sizeof(commands) / sizeof(commands[0]),
 };
 
 /* Access rights do not outlive the selection (SP 800-73-4 part 2 §3.1.1). */
@@ -81,42 +73,11 @@ static void piv_select(
 	ans->sw = SW_OK;
 }
 
-static bool piv_takes_data(const struct applet *applet, uint8_t cla, uint8_t ins)
-{
-	(void)applet;
-	(void)cla;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == ins)
-			return commands[i].takes_data;
-	return false;
-}
-
-static void piv_process(
-	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
-{
-	struct piv *piv = (struct piv *)applet;
-
-	ans->sw = SW_CLA_NOT_SUPPORTED;
-	if (cmd->cla != 0)
-		return;
-	ans->sw = SW_INS_NOT_SUPPORTED;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == cmd->ins)
-			commands[i].run(piv, cmd, ans);
-}
-
-static void piv_free(struct applet *applet)
-{
-	free(applet);
-}
-
 static const struct applet_ops piv_ops = {
-	.name = "piv",
 	.select = piv_select,
 	.deselect = piv_deselect,
-	.takes_data = piv_takes_data,
-	.process = piv_process,
-	.free = piv_free,
+	.commands = commands,
+	.command_count = sizeof(commands) / sizeof(commands[0]),
 };
 
 bool piv_start_afresh(struct piv *piv)

@@ -112,8 +112,9 @@ static void set_verified(struct piv *piv, bool verified)
 	piv->pin_verified = piv->pin_fresh = verified;
 }
 
-void piv_verify(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct piv_secret secret;
 
 	if (cmd->p2 != PIV_REF_PIN) {
@@ -134,8 +135,10 @@ void piv_verify(struct piv *piv, const struct apdu_command *cmd, struct apdu_ans
 	}
 }
 
-void piv_change_reference(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_change_reference(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	const uint8_t *fresh = cmd->nc > PIV_PIN_LEN ? cmd->data + PIV_PIN_LEN : NULL;
 
 	if (cmd->p2 != PIV_REF_PIN && cmd->p2 != PIV_REF_PUK) {
@@ -154,8 +157,10 @@ void piv_change_reference(struct piv *piv, const struct apdu_command *cmd, struc
 	}
 }
 
-void piv_reset_retry(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_reset_retry(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
+
 	if (cmd->p2 != PIV_REF_PIN) {
 		ans->sw = SW_NO_SUCH_DATA;
 	} else if (cmd->p1 != 0) {

@@ -68,8 +68,6 @@ struct piv {
 	uint8_t challenge[PIV_BLOCK_MAX];
 };
 
-typedef void (*piv_handler)(struct piv *, const struct apdu_command *, struct apdu_answer *);
-
 /* Puts what a new card holds into the state. False: no random numbers. */
 bool piv_start_afresh(struct piv *piv);
 
@@ -99,9 +97,11 @@ void piv_management_get(const struct piv *piv, struct piv_management *management
 bool piv_management_put(
 	struct piv *piv, uint8_t algorithm, uint8_t touch, const uint8_t *key, size_t len);
 bool piv_management_is_default(const struct piv_management *management);
-void piv_verify(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_change_reference(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_reset_retry(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_change_reference(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_reset_retry(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 /* GENERAL AUTHENTICATE with key 9B; objects: what 7C holds. */
 void piv_management_authenticate(struct piv *piv, const struct apdu_command *cmd,
 	const struct ber_item *objects, struct apdu_answer *ans);
@@ -110,8 +110,8 @@ void piv_management_authenticate(struct piv *piv, const struct apdu_command *cmd
 
 /* CHUID and CCC with numbers of their own. False: no random numbers. */
 bool piv_data_defaults(struct piv *piv);
-void piv_get_data(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_put_data(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_get_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_put_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 /* --- piv_key.c */
 
@@ -139,18 +139,23 @@ bool piv_key_public(const struct piv_key *key, struct ber_out *out);
 
 /* --- piv_crypto.c */
 
-void piv_generate(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void piv_general_authenticate(
-	struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 /* --- piv_manage.c */
 
-void piv_import(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_set_management(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_set_retries(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_get_metadata(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_get_version(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_get_serial(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
-void piv_factory_reset(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_set_management(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_set_retries(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_get_metadata(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_get_version(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_get_serial(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void piv_factory_reset(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 #endif

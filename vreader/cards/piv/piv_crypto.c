@@ -34,8 +34,9 @@ static uint16_t generate(
 	return made ? SW_OK : SW_MEMORY_FAILURE;
 }
 
-void piv_generate(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct ber_item control;
 
@@ -121,8 +122,9 @@ static uint16_t use(struct piv *piv, const struct piv_key *key, const struct apd
 }
 
 void piv_general_authenticate(
-	struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct ber_item objects;
 	struct piv_key key;
 

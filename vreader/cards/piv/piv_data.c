@@ -139,8 +139,9 @@ static uint16_t read_object(struct piv *piv, uint32_t tag, struct ber_out *out)
 	return SW_OK;
 }
 
-void piv_get_data(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_get_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	uint32_t tag;
 
@@ -153,8 +154,9 @@ void piv_get_data(struct piv *piv, const struct apdu_command *cmd, struct apdu_a
 	ans->len = out.len;
 }
 
-void piv_put_data(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_put_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct ber_item data;
 	char name[NAME_SIZE];
 	uint32_t tag;

@@ -47,8 +47,9 @@ static struct crypto_key *import(uint8_t algorithm, const struct apdu_command *c
 	return crypto_import_scalar(type, p.value, p.len);
 }
 
-void piv_import(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct piv_key key = { .algorithm = cmd->p1, .imported = true };
 
 	if (!piv->managed) {
@@ -69,8 +70,10 @@ void piv_import(struct piv *piv, const struct apdu_command *cmd, struct apdu_ans
 }
 
 /* Data: algorithm, key reference, length, key. */
-void piv_set_management(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_set_management(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	uint8_t touch = cmd->p2 == P2_TOUCH ? PIV_POLICY_ONCE : PIV_POLICY_NEVER;
 
 	if (!piv->managed)
@@ -86,8 +89,10 @@ void piv_set_management(struct piv *piv, const struct apdu_command *cmd, struct 
 }
 
 /* P1 tries for the PIN and P2 for the PUK, which both become what they were on the new card. */
-void piv_set_retries(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_set_retries(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
+
 	if (!piv->managed || !piv->pin_verified) {
 		ans->sw = SW_SECURITY_STATUS;
 	} else if (cmd->p1 < 1 || cmd->p1 > PIV_TRIES_MAX || cmd->p2 < 1 ||
@@ -157,8 +162,10 @@ static bool has_metadata(uint8_t reference)
 	       piv_key_reference(reference);
 }
 
-void piv_get_metadata(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_get_metadata(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct piv_key key;
 
@@ -179,11 +186,11 @@ void piv_get_metadata(struct piv *piv, const struct apdu_command *cmd, struct ap
 }
 
 /* The version whose commands these are. */
-void piv_get_version(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_get_version(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
 	static const uint8_t version[] = { 5, 4, 2 };
 
-	(void)piv;
+	(void)applet;
 	(void)cmd;
 	memcpy(ans->data, version, sizeof(version));
 	ans->len = sizeof(version);
@@ -191,9 +198,9 @@ void piv_get_version(struct piv *piv, const struct apdu_command *cmd, struct apd
 }
 
 /* Reads "VIRT": nobody shall take it for a real one's. */
-void piv_get_serial(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_get_serial(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	(void)piv;
+	(void)applet;
 	(void)cmd;
 	memcpy(ans->data, "VIRT", 4);
 	ans->len = 4;
@@ -201,8 +208,10 @@ void piv_get_serial(struct piv *piv, const struct apdu_command *cmd, struct apdu
 }
 
 /* Only for who has lost both PIN and PUK. */
-void piv_factory_reset(struct piv *piv, const struct apdu_command *cmd, struct apdu_answer *ans)
+void piv_factory_reset(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct piv *piv = (struct piv *)applet;
 	struct piv_secret pin, puk;
 
 	piv_secret_get(piv, PIV_REF_PIN, &pin);

@@ -102,8 +102,10 @@ static void enter(struct pkcs15 *p15, enum pkcs15_file file, const struct apdu_c
 }
 
 /* SELECT by name is the card's affair, before it comes here. */
-static void select_file(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+static void select_file(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	enum pkcs15_file found = PKCS15_FILES;
 
 	if (cmd->nc % 2) {
@@ -132,8 +134,10 @@ static void select_file(struct pkcs15 *p15, const struct apdu_command *cmd, stru
 
 /* --- READ BINARY, GET CHALLENGE --------------------------------------------------------------- */
 
-static void read_binary(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+static void read_binary(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	const struct pkcs15_content *content = &p15->content[p15->ef];
 	size_t offset = (size_t)cmd->p1 << 8 | cmd->p2;
 	size_t rest;
@@ -156,9 +160,9 @@ static void read_binary(struct pkcs15 *p15, const struct apdu_command *cmd, stru
 }
 
 static void get_challenge(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	(void)p15;
+	(void)applet;
 	ans->sw = SW_MEMORY_FAILURE;
 	if (!crypto_random(ans->data, cmd->ne))
 		return;
@@ -168,11 +172,7 @@ static void get_challenge(
 
 /* --- The applet ------------------------------------------------------------------------------- */
 
-static const struct {
-	uint8_t ins;
-	bool takes_data;
-	void (*run)(struct pkcs15 *, const struct apdu_command *, struct apdu_answer *);
-} commands[] = {
+static const struct applet_command commands[] = {
 	{ INS_VERIFY, true, pkcs15_verify },
 	{ INS_CHANGE_REFERENCE_DATA, true, pkcs15_change_reference },
 	{ INS_MANAGE_SECURITY_ENVIRONMENT, true, pkcs15_manage_security },
@@ -181,10 +181,6 @@ static const struct {
 	{ INS_GET_CHALLENGE, false, get_challenge },
 	{ INS_SELECT, true, select_file },
 	{ INS_READ_BINARY, false, read_binary },
-};
-
-enum {
-	COMMANDS = sizeof(commands) / sizeof(commands[0]),
 };
 
 static void pkcs15_select(
@@ -203,40 +199,11 @@ static void pkcs15_deselect(struct applet *applet)
 	p15->key_chosen = false;
 }
 
-static bool pkcs15_takes_data(const struct applet *applet, uint8_t cla, uint8_t ins)
-{
-	(void)applet;
-	(void)cla;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == ins)
-			return commands[i].takes_data;
-	return false;
-}
-
-static void pkcs15_process(
-	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
-{
-	ans->sw = SW_CLA_NOT_SUPPORTED;
-	if (cmd->cla != 0)
-		return;
-	ans->sw = SW_INS_NOT_SUPPORTED;
-	for (size_t i = 0; i < COMMANDS; i++)
-		if (commands[i].ins == cmd->ins)
-			commands[i].run((struct pkcs15 *)applet, cmd, ans);
-}
-
-static void pkcs15_free(struct applet *applet)
-{
-	free(applet);
-}
-
 static const struct applet_ops pkcs15_ops = {
-	.name = "pkcs15",
 	.select = pkcs15_select,
 	.deselect = pkcs15_deselect,
-	.takes_data = pkcs15_takes_data,
-	.process = pkcs15_process,
-	.free = pkcs15_free,
+	.commands = commands,
+	.command_count = sizeof(commands) / sizeof(commands[0]),
 };
 
 /* Version 00 06 of that applet's commands, with random numbers (02) and elliptic curves (04). */
@@ -254,12 +221,10 @@ static void isoapplet_select(
 }
 
 static const struct applet_ops isoapplet_ops = {
-	.name = "pkcs15",
 	.select = isoapplet_select,
 	.deselect = pkcs15_deselect,
-	.takes_data = pkcs15_takes_data,
-	.process = pkcs15_process,
-	.free = pkcs15_free,
+	.commands = commands,
+	.command_count = sizeof(commands) / sizeof(commands[0]),
 };
 
 static struct applet *make(struct state *state, const struct applet_ops *ops, const uint8_t aid[12])

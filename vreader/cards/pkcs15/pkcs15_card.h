@@ -58,16 +58,16 @@ bool pkcs15_profile(struct pkcs15 *p15);
 size_t pkcs15_make_certificate(const uint8_t serial[PKCS15_SERIAL_LEN],
 	const struct crypto_key *key, uint8_t der[PKCS15_FILE_MAX]);
 
-void pkcs15_verify(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pkcs15_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pkcs15_change_reference(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pkcs15_reset_retry(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 /* pkcs15_sign.c: MANAGE SECURITY ENVIRONMENT, PERFORM SECURITY OPERATION. */
 void pkcs15_manage_security(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pkcs15_perform_security(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans);
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
 #endif

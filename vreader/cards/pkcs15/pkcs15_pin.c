@@ -76,8 +76,9 @@ static bool well_formed(const uint8_t *value, size_t len)
 	return len >= PKCS15_PIN_MIN && len <= PKCS15_PIN_MAX;
 }
 
-void pkcs15_verify(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pkcs15_verify(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	const struct pin_kind *kind = find(cmd->p2);
 
 	if (!kind) {
@@ -118,8 +119,9 @@ static void exchange(struct pkcs15 *p15, const struct pin_kind *guard,
 }
 
 void pkcs15_change_reference(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	const struct pin_kind *kind = find(cmd->p2);
 
 	if (!kind) {
@@ -133,8 +135,10 @@ void pkcs15_change_reference(
 	}
 }
 
-void pkcs15_reset_retry(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+void pkcs15_reset_retry(
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	const struct pin_kind *kind = find(cmd->p2);
 
 	if (!kind || !is_pin(kind)) {

@@ -13,8 +13,9 @@ enum {
 };
 
 void pkcs15_manage_security(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
 	struct ber_item key;
 
 	p15->key_chosen = false;
@@ -44,8 +45,10 @@ static void sign(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu
 }
 
 void pkcs15_perform_security(
-	struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu_answer *ans)
+	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
+	struct pkcs15 *p15 = (struct pkcs15 *)applet;
+
 	if (cmd->p1 != SIGNATURE || cmd->p2 != FROM_DATA)
 		ans->sw = SW_WRONG_P1P2;
 	else if (!p15->key_chosen)
