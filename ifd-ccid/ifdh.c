@@ -12,7 +12,6 @@
 #include "ifd-ccid/slot/activate.h"
 #include "ifd-ccid/slot/control.h"
 #include "ifd-ccid/slot/exchange.h"
-#include "iso7816/apdu.h"
 #include "iso7816/secret.h"
 #include "log.h"
 #include "lun.h"
@@ -131,12 +130,9 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
 /* Of an APDU that is to be sent; the slot is told. */
 static bool is_secret(struct slot *slot, const uint8_t *apdu, size_t len)
 {
-	bool secret = secret_command(apdu, len);
-
-	if (len > 1 && apdu[1] == APDU_INS_GET_RESPONSE)
-		secret |= slot->was_secret;
-	slot->was_secret = slot->secret = secret;
-	return secret;
+	slot->secret = secret_exchange(slot->was_secret, apdu, len);
+	slot->was_secret = slot->secret;
+	return slot->secret;
 }
 
 EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuffer,

@@ -27,9 +27,11 @@ enum {
 enum {
 	INS_PERFORM_SECURITY_OPERATION = 0x2A,
 	P1_PLAIN_VALUE = 0x80,
+	INS_GET_RESPONSE = 0xC0,
 	INS_ENVELOPE = 0xC2,
 	INS_ENVELOPE_BER = 0xC3,
 	CLA_READER = 0xFF,
+	SW = 2,
 };
 
 static bool is_secret_ins(uint8_t ins)
@@ -114,4 +116,23 @@ bool secret_command(const uint8_t *apdu, size_t len)
 	return is_secret_ins(apdu[1]) || is_protected(apdu[0]) || apdu[1] == INS_ENVELOPE ||
 	       apdu[1] == INS_ENVELOPE_BER ||
 	       (apdu[1] == INS_PERFORM_SECURITY_OPERATION && apdu[2] == P1_PLAIN_VALUE);
+}
+
+bool secret_exchange(bool before, const uint8_t *apdu, size_t len)
+{
+	return secret_command(apdu, len) || (before && len > 1 && apdu[1] == INS_GET_RESPONSE);
+}
+
+void secret_command_span(const uint8_t *apdu, size_t len, size_t *start, size_t *end)
+{
+	size_t header = len > EXTENDED_HEADER && apdu[4] == 0 ? EXTENDED_HEADER : SHORT_HEADER;
+
+	*start = header < len ? header : len;
+	*end = len;
+}
+
+void secret_response_span(size_t len, size_t *start, size_t *end)
+{
+	*start = 0;
+	*end = len > SW ? len - SW : 0;
 }

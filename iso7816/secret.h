@@ -28,4 +28,17 @@ bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end);
  */
 bool secret_command(const uint8_t *apdu, size_t len);
 
+/*
+ * The same for what a slot sends one after the other: GET RESPONSE brings the response of the command
+ * before it, and BEFORE says whether that was secret.
+ */
+bool secret_exchange(bool before, const uint8_t *apdu, size_t len);
+
+/*
+ * Where a secret command or its response is shown, bytes [*start, *end) are masked: of the command
+ * all behind Lc (ISO 7816-4 §5.1), of the response all but SW1 SW2.
+ */
+void secret_command_span(const uint8_t *apdu, size_t len, size_t *start, size_t *end);
+void secret_response_span(size_t len, size_t *start, size_t *end);
+
 #endif

@@ -332,43 +332,23 @@ void log_line(int level, const char *format, ...)
 	va_end(args);
 }
 
-static void log_bytes(
-	int level, const char *who, const char *what, const uint8_t *bytes, size_t length)
-{
-	char text[LINE_MAX_BYTES];
-	int used = snprintf(text, sizeof(text), "%s%s", who, what);
+/* Bytes [start, end) are masked. */
+struct span {
+	size_t start;
+	size_t end;
+};
 
-	if (used < 0 || (size_t)used >= sizeof(text))
-		return;
-	log_hex(text + used, sizeof(text) - (size_t)used, bytes, length);
-	put(level, true, text);
-}
-
-void log_apdu(const char *reader, const uint8_t *command, size_t length)
-{
-	if (log_wants_apdu())
-		log_bytes(PCSC_LOG_INFO, reader, ": APDU: ", command, length);
-}
-
-void log_answer(const char *reader, const uint8_t *answer, size_t length)
-{
-	if (log_wants_apdu())
-		log_bytes(PCSC_LOG_INFO, reader, ": SW: ", answer, length);
-}
-
-size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
+static size_t put_hex(
+	char *text, size_t size, const uint8_t *bytes, size_t length, struct span secret)
 {
 	static const char digits[] = "0123456789ABCDEF";
 	static const char more[] = "…";
-	size_t start = 0;
-	size_t end = 0;
 	size_t used = 0;
-	bool secret = secret_span(bytes, length, &start, &end);
 
 	if (size == 0)
 		return 0;
 	for (size_t i = 0; i < length; i++) {
-		bool masked = secret && i >= start && i < end;
+		bool masked = i >= secret.start && i < secret.end;
 
 		if (i == HEX_LINE_BYTES || size - used < 3 + sizeof(more)) {
 			if (size - used >= sizeof(more)) {
@@ -384,6 +364,57 @@ size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
 	}
 	text[used] = '\0';
 	return used;
+}
+
+/* Whatever the bytes are: a command may be in them. */
+static struct span find_secret(const uint8_t *bytes, size_t length)
+{
+	struct span span = { 0, 0 };
+
+	if (!secret_span(bytes, length, &span.start, &span.end))
+		span = (struct span){ 0, 0 };
+	return span;
+}
+
+size_t log_hex(char *text, size_t size, const uint8_t *bytes, size_t length)
+{
+	return put_hex(text, size, bytes, length, find_secret(bytes, length));
+}
+
+static void log_bytes(int level, const char *who, const char *what, const uint8_t *bytes,
+	size_t length, struct span secret)
+{
+	char text[LINE_MAX_BYTES];
+	int used = snprintf(text, sizeof(text), "%s%s", who, what);
+
+	if (used < 0 || (size_t)used >= sizeof(text))
+		return;
+	put_hex(text + used, sizeof(text) - (size_t)used, bytes, length, secret);
+	put(level, true, text);
+}
+
+void log_apdu(const char *reader, const uint8_t *command, size_t length, bool secret)
+{
+	struct span span;
+
+	if (!log_wants_apdu())
+		return;
+	span = find_secret(command, length);
+	if (secret)
+		secret_command_span(command, length, &span.start, &span.end);
+	log_bytes(PCSC_LOG_INFO, reader, ": APDU: ", command, length, span);
+}
+
+void log_answer(const char *reader, const uint8_t *answer, size_t length, bool secret)
+{
+	struct span span;
+
+	if (!log_wants_apdu())
+		return;
+	span = find_secret(answer, length);
+	if (secret)
+		secret_response_span(length, &span.start, &span.end);
+	log_bytes(PCSC_LOG_INFO, reader, ": SW: ", answer, length, span);
 }
 
 /* What drivers call; declared in <debuglog.h>. The executable exports these four. */
@@ -413,7 +444,8 @@ __attribute__((visibility("default"))) void log_xxd(
 	const int priority, const char *msg, const unsigned char *buffer, const int size)
 {
 	if (size >= 0 && log_wants(sane_level(priority)))
-		log_bytes(sane_level(priority), msg, "", buffer, (size_t)size);
+		log_bytes(sane_level(priority), msg, "", buffer, (size_t)size,
+			find_secret(buffer, (size_t)size));
 }
 
 __attribute__((visibility("default"))) void DebugLogSetLevel(const int level)

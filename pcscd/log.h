@@ -11,9 +11,10 @@
  * threshold. Drivers reach the same log through the exported log_msg(), log_xxd(), log_msg_rv()
  * and DebugLogSetLevel(), declared in <debuglog.h>.
  *
- * Secrets: hexadecimal dumps, the APDU category and log_xxd() of drivers included, are masked by
- * secret_span() (iso7816/secret.h): the data of commands that carry PINs or keys is written as
- * "**". There is no option to turn that off.
+ * Secrets: hexadecimal dumps, log_xxd() of drivers included, are masked by secret_span()
+ * (iso7816/secret.h): the data of commands that carry PINs or keys is written as "**". Of APDUs more
+ * is known: what secret_command() means is masked, secure messaging too, and its response. There is
+ * no option to turn that off.
  *
  * Flood control: a line (INFO or above) that repeats literally more than LOG_BURST times within
  * LOG_WINDOW_S seconds is held back; when the window has passed the number held back is logged.
@@ -74,11 +75,11 @@ bool log_wants(int level);
 bool log_wants_apdu(void);
 
 /*
- * The APDU category: the command as sent to `reader`, secrets masked, and the answer to it.
- * Nothing is done when the category is off.
+ * The APDU category: the command as sent to `reader`, and the answer to it. SECRET, as of
+ * secret_exchange(): the data of both is masked. Nothing is done when the category is off.
  */
-void log_apdu(const char *reader, const uint8_t *command, size_t length);
-void log_answer(const char *reader, const uint8_t *answer, size_t length);
+void log_apdu(const char *reader, const uint8_t *command, size_t length, bool secret);
+void log_answer(const char *reader, const uint8_t *answer, size_t length, bool secret);
 
 /*
  * Formats `bytes` as "AA BB **" into `text` (`size` bytes, always terminated), secrets masked,

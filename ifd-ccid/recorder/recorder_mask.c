@@ -16,12 +16,13 @@ enum {
 	PCB_MORE = 0x20,
 };
 
-/* Bytes of a command APDU that may be seen: up to Lc (ISO 7816-4 §5.1). */
+/* Bytes of a command APDU that may be seen. */
 static size_t header_length(const uint8_t *apdu, size_t len)
 {
-	size_t header = len > 7 && apdu[4] == 0 ? 7 : 5;
+	size_t start, end;
 
-	return header < len ? header : len;
+	secret_command_span(apdu, len, &start, &end);
+	return start;
 }
 
 static void set_mask(struct mask_result *result, size_t i, size_t start, size_t end)
@@ -217,9 +218,12 @@ void mask_control(struct mask_secrecy *secrecy, bool in, const uint8_t *data, si
 
 void mask_call(bool response, const uint8_t *data, size_t len, struct mask_result *result)
 {
+	size_t start, end;
+
 	memset(result, 0, sizeof(*result));
 	if (response)
-		set_mask(result, 0, 0, len > SW ? len - SW : 0);
+		secret_response_span(len, &start, &end);
 	else
-		set_mask(result, 0, header_length(data, len), len);
+		secret_command_span(data, len, &start, &end);
+	set_mask(result, 0, start, end);
 }

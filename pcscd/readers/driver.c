@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "iso7816/secret.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 
@@ -78,6 +79,7 @@ struct channel {
 	bool can_abort;
 	bool wants_client;
 	bool tell_removed; /* wants TAG_IFD_DEVICE_REMOVED */
+	bool secret;       /* the last APDU was; in the channel's turn */
 	char name[NAME_SIZE];
 };
 
@@ -614,7 +616,8 @@ RESPONSECODE driver_transmit(struct channel *channel, DWORD protocol, const uint
 	DWORD length = *rx_length;
 	RESPONSECODE result;
 
-	log_apdu(channel->name, tx, tx_length);
+	channel->secret = secret_exchange(channel->secret, tx, tx_length);
+	log_apdu(channel->name, tx, tx_length, channel->secret);
 	enter(channel);
 	/* The interface has no const; drivers don't write to the command. */
 	result = channel->driver->entry.transmit(
@@ -624,7 +627,7 @@ RESPONSECODE driver_transmit(struct channel *channel, DWORD protocol, const uint
 		result = IFD_COMMUNICATION_ERROR;
 	*rx_length = result == IFD_SUCCESS ? length : 0;
 	if (result == IFD_SUCCESS)
-		log_answer(channel->name, rx, length);
+		log_answer(channel->name, rx, length, channel->secret);
 	return result;
 }
 

@@ -157,17 +157,28 @@ START_TEST(test_apdu)
 {
 	static const uint8_t verify[] = { 0x00, 0x20, 0x00, 0x01, 0x04, 0x31, 0x32, 0x33, 0x34 };
 	static const uint8_t answer[] = { 0x90, 0x00 };
+	static const uint8_t protected[] = { 0x0C, 0xA4, 0x04, 0x0C, 0x06, 0x87, 0x04, 0x01, 0x55,
+		0x66, 0x77, 0x00 };
+	static const uint8_t value[] = { 0x12, 0x34, 0x90, 0x00 };
 
 	open_log(PCSC_LOG_CRITICAL, false);
-	log_apdu("Reader", verify, sizeof(verify));
+	log_apdu("Reader", verify, sizeof(verify), true);
 	end();
 	ck_assert_str_eq(said, "");
 	open_log(PCSC_LOG_CRITICAL, true);
-	log_apdu("Reader", verify, sizeof(verify));
-	log_answer("Reader", answer, sizeof(answer));
+	log_apdu("Reader", verify, sizeof(verify), true);
+	log_answer("Reader", answer, sizeof(answer), true);
 	end();
 	ck_assert_ptr_nonnull(strstr(said, " Reader: APDU: 00 20 00 01 04 ** ** ** **\n"));
 	ck_assert_ptr_nonnull(strstr(said, " Reader: SW: 90 00\n"));
+	open_log(PCSC_LOG_CRITICAL, true);
+	log_apdu("Reader", protected, sizeof(protected), true);
+	log_answer("Reader", value, sizeof(value), true);
+	log_answer("Reader", value, sizeof(value), false);
+	end();
+	ck_assert_ptr_nonnull(strstr(said, " Reader: APDU: 0C A4 04 0C 06 ** ** ** ** ** ** **\n"));
+	ck_assert_ptr_nonnull(strstr(said, " Reader: SW: ** ** 90 00\n"));
+	ck_assert_ptr_nonnull(strstr(said, " Reader: SW: 12 34 90 00\n"));
 	open_log(PCSC_LOG_DEBUG, false);
 	log_xxd(PCSC_LOG_DEBUG, "-> ", verify, sizeof(verify));
 	log_xxd(PCSC_LOG_DEBUG, "bad", verify, -1);

@@ -62,6 +62,32 @@ START_TEST(inside_other_bytes)
 }
 END_TEST
 
+START_TEST(exchanges)
+{
+	static const uint8_t protected[] = { 0x0C, 0xB0, 0, 0, 4, 0x87, 2, 1, 0xAA };
+	static const uint8_t plain[] = { 0x00, 0xB0, 0, 0, 0 };
+	static const uint8_t rest[] = { 0x00, 0xC0, 0, 0, 0x10 };
+	static const uint8_t extended[] = { 0x00, 0x20, 0, 1, 0, 0, 2, 0x31, 0x32 };
+	size_t start, end;
+
+	ck_assert(secret_exchange(false, protected, sizeof(protected)));
+	ck_assert(!secret_exchange(true, plain, sizeof(plain)));
+	ck_assert(!secret_exchange(false, rest, sizeof(rest)));
+	ck_assert(secret_exchange(true, rest, sizeof(rest)));
+	ck_assert(!secret_exchange(true, rest, 1));
+	secret_command_span(protected, sizeof(protected), &start, &end);
+	ck_assert(start == 5 && end == sizeof(protected));
+	secret_command_span(extended, sizeof(extended), &start, &end);
+	ck_assert(start == 7 && end == sizeof(extended));
+	secret_command_span(rest, 3, &start, &end);
+	ck_assert(start == 3 && end == 3);
+	for (size_t len = 0; len < 5; len++) {
+		secret_response_span(len, &start, &end);
+		ck_assert_uint_eq(end, len > 2 ? len - 2 : 0);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("secret");
@@ -72,6 +98,7 @@ int main(void)
 	tcase_add_test(tcase, commands);
 	tcase_add_test(tcase, wrong_lengths);
 	tcase_add_test(tcase, inside_other_bytes);
+	tcase_add_test(tcase, exchanges);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
