@@ -3,10 +3,11 @@
 #ifndef CARDWIRE_TESTS_ISO7816_HEX_H
 #define CARDWIRE_TESTS_ISO7816_HEX_H
 
-#include <check.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#include "suite.h"
 
 /* Write the bytes of TEXT ("3B 65 00") to OUT, at most MAX. Returns how many. */
 static inline size_t hex(const char *text, uint8_t *out, size_t max)
@@ -56,12 +57,9 @@ static inline unsigned long exchanges(unsigned long normal)
 static inline int run_case(const char *name, TCase *tests)
 {
 	Suite *suite = suite_create(name);
+
 	suite_add_tcase(suite, tests);
-	SRunner *runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	int failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }
 
 #endif

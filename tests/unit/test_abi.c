@@ -4,15 +4,15 @@
  * those of pcsc-lite on a 64-bit machine, from its documentation; the layout of pointers and longs
  * is only checked there.
  */
-#include <check.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <winscard.h>
 #include <reader.h>
 #include <ifdhandler.h>
 #include <debuglog.h>
+
+#include "suite.h"
 
 #define CODE(name, low)                                                                            \
 	{                                                                                          \
@@ -192,8 +192,6 @@ int main(void)
 {
 	Suite *suite = suite_create("abi");
 	TCase *tcase = tcase_create("headers");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, return_codes);
 	tcase_add_test(tcase, client_layout);
@@ -202,9 +200,5 @@ int main(void)
 	tcase_add_test(tcase, some_values);
 	tcase_add_test(tcase, errors_in_words);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

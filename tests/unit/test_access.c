@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who may use readers: static rules, and a made-up polkit on a bus of the test's own. */
-#include <check.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/clients/access.h"
 #include "pcscd/log.h"
 
@@ -469,8 +469,6 @@ int main(void)
 	Suite *suite = suite_create("access");
 	TCase *rules = tcase_create("rules");
 	TCase *bus = tcase_create("polkit");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(rules, setup, teardown);
 	tcase_add_test(rules, test_static);
@@ -488,9 +486,5 @@ int main(void)
 		printf("no %s: the questions to polkit are not tested\n", BUS_DAEMON);
 	}
 	suite_add_tcase(suite, bus);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

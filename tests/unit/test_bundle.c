@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Info.plist of driver bundles: as vendors write it, and broken; and which bundle gets a device. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/readers/bundle.h"
 
 #define HEAD                                                                                       \
@@ -267,8 +267,6 @@ int main(void)
 {
 	Suite *suite = suite_create("bundle");
 	TCase *tests = tcase_create("plist");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, NULL, teardown);
 	tcase_add_test(tests, test_plain);
@@ -281,9 +279,5 @@ int main(void)
 	tcase_add_test(tests, test_class_driver_without_lists);
 	tcase_add_test(tests, test_folder);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

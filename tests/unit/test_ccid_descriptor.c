@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* CCID interfaces found in configurations, and values that can't be right put right. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/bytes.h"
 #include "ifd-ccid/device/descriptor.h"
 #include "spec/ccid.h"
@@ -272,8 +272,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_descriptor");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, plain);
 	tcase_add_test(tc, class_descriptor_behind_the_endpoints);
@@ -285,9 +283,5 @@ int main(void)
 	tcase_add_test(tc, real_readers);
 #endif
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

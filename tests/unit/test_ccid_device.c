@@ -3,13 +3,13 @@
  * The driver over a socket against a reader and a USB/IP server that do each of the things that
  * readers and servers do wrong: every command ends in bounded time, and the reader works afterwards.
  */
-#include <check.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ccid_peer.h"
+#include "suite.h"
 #include "ifd-ccid/deadline.h"
 #include "ifd-ccid/device/device.h"
 
@@ -413,8 +413,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_device");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, survives, 0, sizeof(faults) / sizeof(faults[0]));
@@ -432,9 +430,5 @@ int main(void)
 	tcase_add_test(tc, abort_ends_an_exchange);
 	tcase_add_test(tc, slots_run_side_by_side);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

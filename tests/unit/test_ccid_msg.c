@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* CCID messages against the layouts of CCID 1.1 §6. */
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/device/ccid_msg.h"
 
 START_TEST(header_is_laid_out)
@@ -116,8 +115,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_msg");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, header_is_laid_out);
 	tcase_add_test(tc, answer_is_read);
@@ -126,9 +123,5 @@ int main(void)
 	tcase_add_test(tc, notices_are_walked);
 	tcase_add_test(tc, unknown_notices_end_the_walk);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

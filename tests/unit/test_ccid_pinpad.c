@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* PC/SC part 10 structures turned into the data of PC_to_RDR_Secure, byte by byte. */
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/pinpad/pinpad.h"
 #include "spec/ccid.h"
 
@@ -263,8 +262,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_pinpad");
 	TCase *tc = tcase_create("pinpad");
-	int failed;
-	SRunner *runner;
 
 	tcase_add_test(tc, test_verify);
 	tcase_add_test(tc, test_modify);
@@ -279,9 +276,5 @@ int main(void)
 	tcase_add_test(tc, test_byte_order);
 	tcase_add_test(tc, test_extended_apdu);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

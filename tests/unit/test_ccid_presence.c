@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a host is told about cards, from interrupt messages and answers in every order. */
-#include <check.h>
-#include <stdlib.h>
 
+#include "suite.h"
 #include "ifd-ccid/device/presence.h"
 #include "spec/ccid.h"
 
@@ -130,8 +129,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_presence");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, unknown_must_be_asked);
 	tcase_add_test(tc, removal_and_insertion);
@@ -141,9 +138,5 @@ int main(void)
 	tcase_add_test(tc, answers_tell_too);
 	tcase_add_test(tc, event_during_the_question_keeps_the_doubt);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

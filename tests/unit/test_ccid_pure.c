@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Small pure parts of the CCID driver: device strings, options, speeds, secrets, USB/IP messages. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "ifd-ccid/bytes.h"
 #include "ifd-ccid/log.h"
 #include "ifd-ccid/options.h"
@@ -285,8 +285,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_pure");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, usbip_strings);
 	tcase_add_test(tc, usbip_strings_refused);
@@ -299,9 +297,5 @@ int main(void)
 	tcase_add_test(tc, node_addresses);
 	tcase_add_test(tc, usbip_messages);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Serial readers: frames, and the file that describes the models. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/device/descriptor.h"
 #include "ifd-ccid/port/serial_frame.h"
 #include "ifd-ccid/port/serial_model.h"
@@ -179,8 +179,6 @@ int main(void)
 {
 	Suite *suite = suite_create("ccid_serial");
 	TCase *tc = tcase_create("all");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_round_trip);
@@ -189,9 +187,5 @@ int main(void)
 	tcase_add_test(tc, test_models);
 	tcase_add_test(tc, test_wrong_models);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

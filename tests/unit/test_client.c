@@ -3,7 +3,6 @@
  * The client library against a daemon that the test controls, in each dialect. Check runs each test
  * in a process of its own, so each has a library that has just been started.
  */
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include <winscard.h>
 
 #include "fake_daemon.h"
+#include "suite.h"
 
 #define PRESENT_STATE (SCARD_PRESENT | SCARD_POWERED | SCARD_NEGOTIABLE)
 #define PNP           "\\\\?PnP?\\Notification"
@@ -910,8 +910,6 @@ int main(void)
 	Suite *suite = suite_create("client");
 	TCase *each = tcase_create("each dialect");
 	TCase *once = tcase_create("once");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(each, setup, teardown);
 	tcase_add_checked_fixture(once, setup, teardown);
@@ -952,9 +950,5 @@ int main(void)
 	tcase_add_test(once, wrong_arguments);
 	suite_add_tcase(suite, each);
 	suite_add_tcase(suite, once);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The client library's pure parts: what is a change of state, numbers, and callers' buffers. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "libpcsclite/give.h"
 #include "libpcsclite/idmap.h"
 #include "libpcsclite/status_change.h"
@@ -201,8 +201,6 @@ int main(void)
 {
 	Suite *suite = suite_create("client_state");
 	TCase *tcase = tcase_create("pure");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, state_table);
 	tcase_add_test(tcase, reader_gone);
@@ -211,9 +209,5 @@ int main(void)
 	tcase_add_test(tcase, numbers);
 	tcase_add_test(tcase, buffers);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ATRs of tags, and raw-command firmware: the PN532 dialect and the pseudo APDUs over a script. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/contactless/contactless.h"
 #include "ifd-ccid/contactless/raw_pn532.h"
 
@@ -516,8 +516,6 @@ int main(void)
 {
 	Suite *suite = suite_create("contactless");
 	TCase *tc = tcase_create("raw");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, atr, 0, sizeof(atrs) / sizeof(atrs[0]));
@@ -537,9 +535,5 @@ int main(void)
 	tcase_add_loop_test(tc, garbled, 0, sizeof(nonsense) / sizeof(nonsense[0]));
 	tcase_add_test(tc, reader_fails);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The pid file as a lock, and the socket's place: free, left by the dead, held by the living. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/daemon.h"
 
 static char folder[32];
@@ -210,8 +210,6 @@ int main(void)
 {
 	Suite *suite = suite_create("daemon");
 	TCase *tests = tcase_create("daemon");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, test_free_place);
@@ -222,9 +220,5 @@ int main(void)
 	tcase_add_test(tests, test_stale_pid_file);
 	tcase_add_test(tests, test_background);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

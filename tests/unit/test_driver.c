@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Loading IFD handlers, good and bad, and calling them one at a time where they need it. */
-#include <check.h>
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "capture.h"
 #include "ifd_sample.h"
+#include "suite.h"
 #include "pcscd/readers/driver.h"
 
 static char *said;
@@ -303,8 +303,6 @@ int main(void)
 {
 	Suite *suite = suite_create("driver");
 	TCase *tests = tcase_create("driver");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, NULL, teardown);
 	tcase_add_loop_test(tests, test_refused, 0, sizeof(refused) / sizeof(refused[0]));
@@ -317,9 +315,5 @@ int main(void)
 	tcase_add_test(tests, test_abort);
 	tcase_add_test(tests, test_parallel);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

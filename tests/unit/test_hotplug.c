@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Names of readers, the choice of drivers, and what the inventory does about changes: by hand, and
  * by seeded storms of events against a kernel and a reader table that are both made up. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 #include "pcscd/readers/hotplug.h"
@@ -793,8 +793,6 @@ int main(void)
 	Suite *suite = suite_create("hotplug");
 	TCase *choice = tcase_create("choice");
 	TCase *tests = tcase_create("inventory");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(choice, test_names);
 	tcase_add_test(choice, test_long_names);
@@ -818,9 +816,5 @@ int main(void)
 	tcase_add_test(tests, test_renamed);
 	tcase_add_test(tests, test_storms);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

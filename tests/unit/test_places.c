@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Numbers of equal readers: kept whatever the order, over restarts, and never two the same. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/readers/places.h"
 
 #define COUNT 256
@@ -188,8 +188,6 @@ int main(void)
 {
 	Suite *suite = suite_create("places");
 	TCase *tests = tcase_create("places");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, test_first_come);
@@ -201,9 +199,5 @@ int main(void)
 	tcase_add_test(tests, test_broken_file);
 	tcase_add_test(tests, test_cannot_write);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What the daemon is built on: random ids, waiters for events, the threads, and their timers. */
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "pcscd/clients/events.h"
 #include "pcscd/clients/ids.h"
 #include "pcscd/clients/pool.h"
@@ -324,8 +324,6 @@ int main(void)
 {
 	Suite *suite = suite_create("pool");
 	TCase *tests = tcase_create("tables");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tests, test_ids);
 	tcase_add_test(tests, test_events);
@@ -340,9 +338,5 @@ int main(void)
 	tcase_add_test(tests, test_descriptor);
 	tcase_add_test(tests, test_calm);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

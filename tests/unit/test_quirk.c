@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Quirk files: what is right, what is wrong and how that is told, which section wins. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "ifd-ccid/quirk/quirk.h"
 #include "ifd-ccid/quirk/quirk_apply.h"
 
@@ -454,8 +454,6 @@ int main(void)
 {
 	Suite *suite = suite_create("quirk");
 	TCase *tcase = tcase_create("quirk");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, wrong, 0, sizeof(wrongs) / sizeof(wrongs[0]));
 	tcase_add_test(tcase, empty_section);
@@ -471,9 +469,5 @@ int main(void)
 	tcase_add_test(tcase, applied);
 	tcase_add_test(tcase, repository);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_run(suite);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* reader.conf: groups of lines, what is wrong in them, and what that costs. */
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/readers/readers_conf.h"
 
 static struct readers_conf conf;
@@ -345,8 +345,6 @@ int main(void)
 {
 	Suite *suite = suite_create("readers_conf");
 	TCase *tests = tcase_create("grammar");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, NULL, teardown);
 	tcase_add_test(tests, test_one_reader);
@@ -364,9 +362,5 @@ int main(void)
 	tcase_add_test(tests, test_folder);
 	tcase_add_test(tests, test_examples);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }

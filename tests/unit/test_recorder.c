@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The flight recorder: what it keeps, and that no PIN is in it. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "ifd-ccid/bytes.h"
 #include "ifd-ccid/device/ccid_msg.h"
 #include "ifd-ccid/recorder/recorder.h"
@@ -418,8 +418,6 @@ int main(void)
 {
 	Suite *suite = suite_create("recorder");
 	TCase *tcase = tcase_create("ring");
-	SRunner *runner;
-	int failed;
 
 	tcase_set_timeout(tcase, 120);
 	tcase_add_test(tcase, ring);
@@ -432,9 +430,5 @@ int main(void)
 	tcase_add_test(tcase, no_pin);
 	tcase_add_test(tcase, pins_would_be_found);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

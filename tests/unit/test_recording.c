@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Recordings as lines of text and as capture files, there and back. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "recording/entry.h"
 #include "recording/pcapng.h"
 
@@ -155,8 +155,6 @@ int main(void)
 {
 	Suite *suite = suite_create("recording");
 	TCase *tcase = tcase_create("forms");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_loop_test(tcase, text_there_and_back, 0, LINES);
 	tcase_add_loop_test(tcase, wrong_lines, 0, sizeof(wrong) / sizeof(wrong[0]));
@@ -164,9 +162,5 @@ int main(void)
 	tcase_add_test(tcase, nothing);
 	tcase_add_test(tcase, capture_there_and_back);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

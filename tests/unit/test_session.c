@@ -3,7 +3,6 @@
  * The server as its clients see it: bytes on a connection, with a reader whose driver does what it
  * is told (ifd_scripted.c). Each test has a server of its own, in this process.
  */
-#include <check.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,6 +17,7 @@
 #include <winscard.h>
 
 #include "ifd_scripted.h"
+#include "suite.h"
 #include "pcscd/clients/peer.h"
 #include "pcscd/clients/server.h"
 #include "pcscd/clients/sessions.h"
@@ -1041,8 +1041,6 @@ int main(void)
 {
 	Suite *suite = suite_create("session");
 	TCase *tests = tcase_create("server");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 60);
@@ -1082,9 +1080,5 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup_on_demand, teardown);
 	tcase_add_test(tests, test_power_on_demand);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

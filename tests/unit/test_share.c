@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The rules of share.h, one by one, by hand. test_share_random.c is the other half. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <winscard.h>
 
+#include "suite.h"
 #include "pcscd/cards/share.h"
 
 #define SECOND INT64_C(1000000000) /* ns */
@@ -679,16 +679,11 @@ static void add_time(TCase *tests)
 int main(void)
 {
 	Suite *suite = suite_create("share");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	add_sharing(new_case(suite, "sharing"));
 	add_transactions(new_case(suite, "transactions"));
 	add_daemon(new_case(suite, "daemon"));
 	add_events(new_case(suite, "events"));
 	add_time(new_case(suite, "time"));
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -5,7 +5,6 @@
  *
  * CARDWIRE_SEED and CARDWIRE_STEPS choose another run; a failure prints the seed and the step.
  */
-#include <check.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <winscard.h>
 
 #include "share_model.h"
+#include "suite.h"
 
 #define STEPS       2000000
 #define WORLD_STEPS 500 /* then the reader is another one */
@@ -560,14 +560,9 @@ int main(void)
 {
 	Suite *suite = suite_create("share_random");
 	TCase *random_case = tcase_create("random");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(random_case, test_random);
 	tcase_set_timeout(random_case, 280);
 	suite_add_tcase(suite, random_case);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What pcscctl finds out by itself. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "tools/process.h"
 #include "wire/status_path.h"
 
@@ -83,8 +83,6 @@ int main(void)
 {
 	Suite *suite = suite_create("tools");
 	TCase *tests = tcase_create("tools");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_test(tests, test_snap);
 	tcase_add_test(tests, test_flatpak);
@@ -92,8 +90,5 @@ int main(void)
 	tcase_add_test(tests, test_no_process);
 	tcase_add_test(tests, test_status_path);
 	suite_add_tcase(suite, tests);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

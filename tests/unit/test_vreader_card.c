@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "suite.h"
 #include "vreader_peer.h"
 
 static struct peer *new_peer(unsigned protocols)
@@ -632,8 +633,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_card");
 	TCase *tc = tcase_create("card");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(tc, test_atr);
 	tcase_add_test(tc, test_pps);
@@ -657,9 +656,5 @@ int main(void)
 	tcase_add_test(tc, test_t1_nad);
 	tcase_add_test(tc, test_mute_at_each_protocol);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "applet_peer.h"
+#include "suite.h"
 #include "vreader/cards/ber.h"
 #include "vreader/cards/crypto.h"
 #include "vreader/cards/openpgp/openpgp.h"
@@ -275,8 +276,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vreader_openpgp");
 	TCase *tc = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, selects);
@@ -290,8 +289,5 @@ int main(void)
 	tcase_add_test(tc, ends_and_begins);
 	tcase_add_test(tc, remembers);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return suite_run(suite);
 }

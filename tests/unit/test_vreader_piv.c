@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "applet_peer.h"
+#include "suite.h"
 #include "vreader/cards/ber.h"
 #include "vreader/cards/crypto.h"
 #include "vreader/cards/piv/piv.h"
@@ -525,8 +526,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_piv");
 	TCase *t = tcase_create("piv");
-	SRunner *sr;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
@@ -545,9 +544,5 @@ int main(void)
 	tcase_add_test(t, test_all_slots_and_algorithms);
 	tcase_add_test(t, test_everything_is_kept);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -3,6 +3,7 @@
 #include <openssl/x509.h>
 
 #include "applet_peer.h"
+#include "suite.h"
 #include "vreader/cards/pkcs15/pkcs15.h"
 
 static const applet_maker makers[] = { pkcs15_new, pkcs15_isoapplet_new };
@@ -132,17 +133,11 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_pkcs15");
 	TCase *t = tcase_create("pkcs15");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_files);
 	tcase_add_test(t, test_pins);
 	tcase_add_test(t, test_key);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a virtual reader and its card can be told to be: JSON profiles, card options, USB ICCs. */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "spec/ccid.h"
 #include "vreader/bytes.h"
 #include "vreader/cards/card_options.h"
@@ -266,8 +266,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_profile");
 	TCase *tc = tcase_create("profile");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(tc, test_json);
 	tcase_add_test(tc, test_json_faults);
@@ -276,9 +274,5 @@ int main(void)
 	tcase_add_test(tc, test_iccd_a_waits);
 	tcase_add_test(tc, test_iccd_b);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

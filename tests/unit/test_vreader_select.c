@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "applet_peer.h"
+#include "suite.h"
 
 /* "Rights" are had with INS 01, shown by 02, kept bytes are written by 03 and read by 04. */
 struct toy {
@@ -231,8 +232,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_select");
 	TCase *t = tcase_create("select");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_test(t, test_names);
 	tcase_add_test(t, test_rights_end_with_selection);
@@ -240,9 +239,5 @@ int main(void)
 	tcase_add_test(t, test_state_is_kept_before_the_answer);
 	tcase_add_test(t, test_what_is_missing);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The USB/IP server against a client in the same thread, well-behaved and hostile. */
-#include <check.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "spec/ccid.h"
 #include "spec/usbip.h"
 #include "vreader/bytes.h"
@@ -426,8 +426,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_server");
 	TCase *tc = tcase_create("server");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -443,9 +441,5 @@ int main(void)
 	tcase_add_test(tc, test_client_that_never_reads);
 	tcase_add_test(tc, test_disconnect_in_the_middle);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

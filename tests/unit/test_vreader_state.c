@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a card remembers: the file's form, its lock, and that no kill leaves it half written.
  * CARDWIRE_KILLS: how often a writing process is killed (100). */
-#include <check.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "vreader/cards/state.h"
 
 static char folder[64], path[80], why[256];
@@ -244,8 +244,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vreader_state");
 	TCase *tc = tcase_create("all");
-	SRunner *runner = srunner_create(suite);
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 280);
@@ -256,8 +254,5 @@ int main(void)
 	tcase_add_test(tc, not_a_place);
 	tcase_add_test(tc, survives_kills);
 	suite_add_tcase(suite, tc);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return suite_run(suite);
 }

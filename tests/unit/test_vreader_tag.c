@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Virtual tags, the reader's firmware in front of them, and the chip of raw-command readers. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "vreader/cards/card_app.h"
 #include "vreader/cards/tag.h"
 #include "vreader/cards/tag_front.h"
@@ -200,8 +200,6 @@ int main(void)
 {
 	Suite *suite = suite_create("vreader_tag");
 	TCase *tc = tcase_create("tag");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, names);
@@ -213,9 +211,5 @@ int main(void)
 	tcase_add_test(tc, chip_exchanges_in_parts);
 	tcase_add_test(tc, chip_type_b);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

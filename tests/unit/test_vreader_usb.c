@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The virtual USB device and the reader in it: descriptors, packets, stalls, CCID messages. */
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "suite.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
 #include "spec/usbip.h"
@@ -1251,8 +1251,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_usb");
 	TCase *tc = tcase_create("usb");
-	SRunner *r;
-	int failed;
 
 	tcase_add_test(tc, test_descriptors);
 	tcase_add_test(tc, test_high_speed_and_other_forms);
@@ -1290,9 +1288,5 @@ int main(void)
 	tcase_add_test(tc, test_fault_control_timing);
 	tcase_add_test(tc, test_notification_of_many_slots);
 	suite_add_tcase(s, tc);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

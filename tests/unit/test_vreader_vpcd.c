@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The vpcd protocol: a card program's bytes against the reader's side, without sockets. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "vreader/cards/vpcd.h"
 
 static const uint8_t atr[] = { 0x3B, 0x80, 0x01, 0x81 };
@@ -258,8 +258,6 @@ int main(void)
 {
 	Suite *s = suite_create("vreader_vpcd");
 	TCase *t = tcase_create("vpcd");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, test_insert);
@@ -273,9 +271,5 @@ int main(void)
 	tcase_add_test(t, test_unasked_answer_ends_it);
 	tcase_add_test(t, test_removed_by_hand);
 	suite_add_tcase(s, t);
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_NORMAL);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

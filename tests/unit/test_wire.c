@@ -3,13 +3,13 @@
  * Requests and replies as bytes. The strings are written down from the protocol's description for a
  * little-endian machine, field by field, and don't use the structs under test.
  */
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <pcsclite.h>
 
+#include "suite.h"
 #include "wire/wire.h"
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -450,8 +450,6 @@ int main(void)
 {
 	Suite *suite = suite_create("wire");
 	TCase *tcase = tcase_create("messages");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tcase, setup, NULL);
 	tcase_add_test(tcase, connect_request);
@@ -472,11 +470,7 @@ int main(void)
 	tcase_add_test(tcase, state_layout);
 	tcase_add_test(tcase, encoder_refuses);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
 
 #else

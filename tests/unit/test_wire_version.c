@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The agreement on a version: our side against each other version's, in both directions. */
-#include <check.h>
-#include <stdlib.h>
 
 #include <pcsclite.h>
 
+#include "suite.h"
 #include "wire/wire.h"
 
 #define STOPPED ((uint32_t)SCARD_E_SERVICE_STOPPED)
@@ -122,8 +121,6 @@ int main(void)
 {
 	Suite *suite = suite_create("wire_version");
 	TCase *tcase = tcase_create("version");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, daemon_takes_4_3_to_4_6);
 	tcase_add_test(tcase, daemon_refuses_others);
@@ -132,9 +129,5 @@ int main(void)
 	tcase_add_test(tcase, client_steps_down);
 	tcase_add_test(tcase, client_gives_up);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
