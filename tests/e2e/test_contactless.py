@@ -161,7 +161,7 @@ class TagsMixin:
         self.vreader.ctl("remove", "0")
         self.assertNotEqual(busy.rv(), "SCARD_S_SUCCESS")
         self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 9)
         self.insert("tag-classic")
         self.client.rv("disconnect", handle)
         self.expect(self.connect(ATR_CLASSIC), GET_UID, UID_CLASSIC + "9000")
@@ -189,7 +189,7 @@ class Tags(TagsMixin, Stack):
             self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
             ctl(self.vreader, "insert 0 tag-classic")
             state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
-        self.assertLess(statistics.median(times), 0.02)
+        self.assertLess(statistics.median(times), harness.bound(0.02))
 
 
 class TagsPolled(TagsMixin, Stack):
@@ -409,7 +409,7 @@ class Storm(Stack):
                 for share in (50, 95, 100)), file=sys.stderr)
         self.assertEqual(self.wrong, [])
         self.assertGreater(len(self.good), self.tags)
-        self.assertLess(statistics.median(times), self.LATENCY_S)
+        self.assertLess(statistics.median(times), harness.bound(self.LATENCY_S))
         # The slot is as good as new.
         self.insert("tag-a")
         self.expect(self.connect(ATR_A), "80EC0000020708" + "00", "07089000")

@@ -88,7 +88,7 @@ class DriverFaults(harness.CardwireTest):
         thread.join(1.5)
         self.assertTrue(thread.is_alive(), "it did not go on")
         slot.set(ifdh.TAG_ABORT)
-        thread.join(2)
+        thread.join(harness.bound(2))
         self.assertFalse(thread.is_alive(), "the abort did not end it")
         return result[0]
 

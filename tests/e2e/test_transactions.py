@@ -61,7 +61,7 @@ class Transactions(Sharing):
         self.holder.kill()
         # The card was reset for the next one, who is told so, once.
         self.assertIn(waiting.rv(), ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
-        self.assertLess(time.monotonic() - before, 5)
+        self.assertLess(time.monotonic() - before, harness.bound(5))
         self.waiter.reconnect(self.handle)
         self.assert_works(self.waiter, self.handle)
 
@@ -90,7 +90,7 @@ class Transactions(Sharing):
         before = time.monotonic()
         self.assertIn(self.holder.rv("connect", self.holder_context, READER),
                       ("SCARD_S_SUCCESS", "SCARD_E_SHARING_VIOLATION"))
-        self.assertLess(time.monotonic() - before, 1)
+        self.assertLess(time.monotonic() - before, harness.bound(1))
         self.assertEqual(self.holder.transmit(self.held, COMMAND), "9000")
         self.holder.end(self.held)
         self.assert_works(self.holder, self.holder.connect(self.holder_context, READER)["handle"])
@@ -113,7 +113,7 @@ class Transactions(Sharing):
         self.waiter.disconnect(self.handle)
         self.holder.connect(self.holder_context, READER, SHARE_EXCLUSIVE)
         self.holder.kill()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + harness.CALL_S
         state = 0
         while True:
             [[_, event, _]] = self.waiter.status_change(self.waiter_context, 5000, [[READER, state]])
@@ -150,9 +150,9 @@ class Transactions(Sharing):
         clients = [self.connected() for _ in range(6)]
         running = [client.start("transactions", handle, 50, COMMAND) for client, _, handle in clients]
         for pending in running:
-            longest, done = pending.value(60)
+            longest, done = pending.value(100)
             self.assertEqual(done, 50)
-            self.assertLess(longest, 5)
+            self.assertLess(longest, harness.bound(5))
 
     def test_direct_needs_no_turn(self):
         self.holder.begin(self.held)
@@ -175,7 +175,7 @@ class Leases(Sharing):
         before = time.monotonic()
         rv = self.waiter.rv("begin", self.handle)
         self.assertIn(rv, ("SCARD_S_SUCCESS", "SCARD_W_RESET_CARD"))
-        self.assertLess(time.monotonic() - before, self.LEASE_S + 2)
+        self.assertLess(time.monotonic() - before, self.LEASE_S + harness.bound(1))
         if rv != "SCARD_S_SUCCESS":
             self.waiter.reconnect(self.handle)
             self.waiter.begin(self.handle)
@@ -274,7 +274,7 @@ class HolderDiesAtEveryStep:
                 other.begin(handle)
             self.assertEqual(other.transmit(handle, COMMAND), "9000")
             other.end(handle)
-            self.assertLess(time.monotonic() - before, self.LEASE_S + 4, step)
+            self.assertLess(time.monotonic() - before, self.LEASE_S + harness.bound(3), step)
             victim.send_signal(signal.SIGCONT)
             victim.stop()
             other.stop()
@@ -310,22 +310,22 @@ class CardAndReaderGo:
         self.assertEqual(other.transmit(other_handle, COMMAND)[-4:], "9000")
 
     def test_card_pulled_in_a_transmit(self):
-        transmitting = self.client.start("transmit", self.handle, "80EE1388015A00")
+        transmitting = self.client.start("transmit", self.handle, "80EE4E20015A00")
         self.client.rv("is_valid", self.context)
         self.vreader.ctl("remove", 0)
         before = time.monotonic()
         self.assertIn(transmitting.rv(), ("SCARD_W_REMOVED_CARD", "SCARD_E_NO_SMARTCARD",
                                           "SCARD_E_NOT_TRANSACTED"))
-        self.assertLess(time.monotonic() - before, 2)
+        self.assertLess(time.monotonic() - before, harness.bound(2))
 
     def test_reader_unplugged_in_a_transmit(self):
-        transmitting = self.client.start("transmit", self.handle, "80EE1388015A00")
+        transmitting = self.client.start("transmit", self.handle, "80EE4E20015A00")
         self.client.rv("is_valid", self.context)
         self.vreader.ctl("unplug", 0)
         before = time.monotonic()
         self.assertIn(transmitting.rv(), ("SCARD_E_READER_UNAVAILABLE", "SCARD_E_NOT_TRANSACTED",
                                           "SCARD_W_REMOVED_CARD"))
-        self.assertLess(time.monotonic() - before, 2)
+        self.assertLess(time.monotonic() - before, harness.bound(2))
         self.vreader.ctl("plug", 0)
         self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
         again = self.client.connect(self.context, self.reader)["handle"]
@@ -340,7 +340,7 @@ class CardAndReaderGo:
         before = time.monotonic()
         handle = other.connect(other.establish(), self.reader)["handle"]
         self.assertEqual(other.transmit(handle, COMMAND)[-4:], "9000")
-        self.assertLess(time.monotonic() - before, 3)
+        self.assertLess(time.monotonic() - before, harness.bound(3))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import winscard
 from harness import CCID_LIBRARY, Client, Pcscd, VReader, Vicc, reader_entry
 
 ATR = bytes.fromhex("3b800181")
+ATR_FAST = bytes.fromhex("3b808131200313")  # T=1, IFSC 32, BWI 0: below 0.1 s
+ATR_T0 = bytes.fromhex("3b00")
 
 
 class CardProgram:
@@ -68,12 +70,12 @@ def echo(program, apdu):
 
 
 class Vpcd(harness.CardwireTest):
-    def reader(self, **options):
-        self.path = self.tmp / "card.sock"
-        vreader = VReader(self, card=f"vpcd:unix:{self.path}", **options)
+    def reader(self, name="", **options):
+        self.path = self.tmp / f"card{name}.sock"
+        vreader = VReader(self, name=f"vreader{name}", card=f"vpcd:unix:{self.path}", **options)
         self.daemon = Pcscd(self, "".join(
             reader_entry(f"Virtual {i}", vreader.device(i), CCID_LIBRARY)
-            for i in range(options.get("readers", 1))))
+            for i in range(options.get("readers", 1))), name=f"pcscd{name}")
         client = Client(self, self.daemon)
         return vreader, client, client.establish()
 
@@ -167,16 +169,85 @@ class Vpcd(harness.CardwireTest):
         handle = self.present(client, context, "Virtual 0 00 00")
         self.assertEqual(client.transmit(handle, "00840000"), "008400009000")
 
-    def test_reader_that_wants_more_than_apdus_is_refused(self):
+    def test_below_the_apdu_levels_each_command_arrives_as_it_was_sent(self):
+        """T=1 is spoken in front of the program: it knows of APDUs only."""
+        for profile in ("tpdu", "character"):
+            with self.subTest(profile=profile):
+                _, client, context = self.reader(f"-{profile}", profile=profile)
+                seen = []
+
+                def answer(program, apdu):
+                    seen.append(apdu.hex())
+                    program.send(bytes(range(256)) * (apdu[2] or 1) + b"\x90\x00")
+
+                CardProgram(self, self.path, answer)
+                handle = self.present(client, context, "Virtual 0 00 00")
+                commands = ["00840000", "00a40000023f00", "00d60100" + "ff" + "5a" * 255,
+                    "80ca100000" + "03e8" + "a5" * 1000 + "0000"]
+                for command in commands:
+                    p1 = int(command[4:6], 16)
+                    self.assertEqual(client.transmit(handle, command),
+                        bytes(range(256)).hex() * (p1 or 1) + "9000")
+                self.assertEqual(seen, commands)
+                client.stop()
+
+    def test_slow_program_is_waited_for_below_the_apdu_levels(self):
+        """Longer than the block waiting time of its ATR (T=1), or the work waiting time (T=0)."""
+        for profile, atr in (("tpdu", ATR_FAST), ("character", ATR_FAST), ("tpdu", ATR_T0)):
+            with self.subTest(profile=profile, atr=atr.hex()):
+                name = f"-{profile}-{atr.hex()}"
+                vreader, client, context = self.reader(name, profile=profile)
+                release = threading.Event()
+
+                def slow(program, apdu):
+                    release.wait(harness.CALL_S)
+                    program.send(b"\x90\x00")
+
+                CardProgram(self, self.path, slow, atr=atr)
+                handle = self.present(client, context, "Virtual 0 00 00")
+                pending = client.start("transmit", handle, "0020000004" + "31323334")
+                count = lambda: int(vreader.ctl("stats", 0).split("messages_in ")[1].split()[0])
+                before = count()
+                while count() < before + 3:
+                    self.assertFalse(pending.done())
+                release.set()
+                self.assertEqual(pending.value(), "9000")
+                client.stop()
+
+    def test_t0_carries_what_it_can(self):
+        """The program sees TPDUs, and what T=0 has no way for waits for GET RESPONSE."""
+        _, client, context = self.reader(profile="tpdu")
+        seen = []
+
+        def answer(program, tpdu):
+            seen.append(tpdu.hex())
+            # Its own business with GET RESPONSE, as SIM cards have it.
+            replies = {"a0a4": "9f03", "a0c0": "0102039000", "00b0": "aabbcc9000",
+                "00a4": "6f009000"}
+            program.send(bytes.fromhex(replies[tpdu[:2].hex()]))
+
+        CardProgram(self, self.path, answer, atr=ATR_T0)
+        handle = self.present(client, context, "Virtual 0 00 00")
+        self.assertEqual(client.transmit(handle, "a0a40000023f00"), "9f03")
+        self.assertEqual(client.transmit(handle, "a0c0000003"), "0102039000")
+        self.assertEqual(client.transmit(handle, "00b0000003"), "aabbcc9000")
+        # Told the right length, the host asks again; the program is not asked.
+        self.assertEqual(client.transmit(handle, "00b0000000"), "6c03")
+        self.assertEqual(client.transmit(handle, "00b0000003"), "aabbcc9000")
+        self.assertEqual(client.transmit(handle, "00a4000c023f0000"), "6f009000")
+        self.assertEqual(seen,
+            ["a0a40000023f00", "a0c0000003", "00b0000003", "00b0000000", "00a4000c023f00"])
+
+    def test_reader_without_bulk_pipes_is_refused(self):
         done = subprocess.run([harness.VREADER, "serve", "--listen", f"unix:{self.tmp}/usbip",
-            "--profile", "tpdu", "--card", f"vpcd:unix:{self.tmp}/card"], capture_output=True,
-            text=True, timeout=harness.START_S)
+            "--profile", harness.SOURCE / "tests/faults/profiles.json:iccd-b", "--card",
+            f"vpcd:unix:{self.tmp}/card"], capture_output=True, text=True, timeout=harness.START_S)
         self.assertEqual(done.returncode, 1)
-        self.assertIn("card programs speak APDUs", done.stderr)
+        self.assertIn("give the reader bulk pipes", done.stderr)
 
     @harness.needs_debian(harness.DEBIAN_VICC)
     def test_vicc(self):
-        for profile in ("extended", "short"):
+        for profile in ("extended", "short", "tpdu"):
             with self.subTest(profile=profile):
                 port = harness.free_port()
                 vreader = VReader(self, name=f"vreader-{profile}", profile=profile,

@@ -173,17 +173,17 @@ class Run(harness.CardwireTest):
     def test_start_to_first_answer(self):
         """A Python interpreter's start included. The machine is shared: one run of many that was
         left alone is enough."""
-        best = None
+        best, limit = None, harness.bound(0.2)
         for _ in range(20):
             start = time.monotonic()
             out, _ = self.go("--", *python(CLIENT))
             took = float(out.splitlines()[-1]) - start
             best = took if best is None else min(best, took)
-            if best < 0.2:
+            if best < limit:
                 break
         print(f"start to first answer: {best * 1000:.0f} ms", file=sys.stderr)
         if not PRELOAD:
-            self.assertLess(best, 0.2)
+            self.assertLess(best, limit)
 
     def test_status(self):
         self.go("true")

@@ -157,10 +157,12 @@ class WaitingOurs(WaitingBoth, Waiting):
         slow = self.client.connect(self.context, "Slow 01 00")["handle"]
         fast = self.client.connect(self.context, READER)["handle"]
         running = self.client.start("transmit", slow, COMMAND)
-        for _ in range(10):
+        answers = 0
+        while not running.done():
             self.assertEqual(self.client.transmit(fast, COMMAND), "9000")
-        self.assertFalse(running.done())
+            answers += 1
         self.assertEqual(running.rv(), "SCARD_S_SUCCESS")
+        self.assertGreater(answers, 2)
 
     def test_transactions_of_threads_on_one_context(self):
         """32 threads, each with a handle, beside a wait and listings."""
@@ -216,7 +218,7 @@ class Limits(harness.CardwireTest):
         other = Client(self, daemon)
         before = time.monotonic()
         other.establish()
-        self.assertLess(time.monotonic() - before, 1)
+        self.assertLess(time.monotonic() - before, harness.bound(1))
         for context in contexts:
             client.release(context)
 
