@@ -13,171 +13,52 @@
  * does not answer to reset any more). SCRIPTED_COUNTS, four
  * uint32_t: commands, resets, power-ups, power-downs since the reader was opened.
  */
-#include <pthread.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <string.h>
-#include <time.h>
-
-#include <ifdhandler.h>
 
 #include "ifd_scripted.h"
 
-#define EXPORT   __attribute__((visibility("default")))
-#define MAX_LUNS 64
-#define STUCK_S  20 /* even command 02 ends some day */
+#define STUCK_S 20 /* even command 02 ends some day */
 
-struct reader {
-	bool used;
-	DWORD lun;
-	UCHAR slots;
+struct own {
+	unsigned char slots;
 	bool present;
 	bool mute;
-	bool changed; /* the poll function has something to tell */
 	bool aborted;
 	uint32_t counts[4];
 };
 
-static struct reader readers[MAX_LUNS];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+#include "tests/ifd_frame.h"
+
 static const UCHAR atr[] = { 0x3B, 0x80, 0x80, 0x01, 0x01 }; /* T=0 and T=1 */
 
-static struct reader *find(DWORD lun)
+static RESPONSECODE own_open(struct own *own, const char *name)
 {
-	for (size_t i = 0; i < MAX_LUNS; i++) {
-		if (readers[i].used && readers[i].lun == lun)
-			return &readers[i];
-	}
-	return NULL;
-}
-
-/* Waits until *flag of the reader is set, or the time has passed; clears it. With the lock. */
-static bool await(DWORD lun, size_t flag, long ms)
-{
-	struct timespec until;
-	struct reader *reader;
-	bool *at;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
-	while ((reader = find(lun))) {
-		at = (bool *)((char *)reader + flag);
-		if (*at) {
-			*at = false;
-			return true;
-		}
-		if (pthread_cond_clockwait(&moved, &lock, CLOCK_MONOTONIC, &until))
-			return false;
-	}
-	return false;
-}
-
-EXPORT RESPONSECODE IFDHCreateChannelByName(DWORD Lun, LPSTR DeviceName)
-{
-	pthread_mutex_lock(&lock);
-	for (size_t i = 0; i < MAX_LUNS; i++) {
-		if (!readers[i].used) {
-			readers[i] = (struct reader){
-				.used = true, .lun = Lun, .present = true, .slots = 1
-			};
-			if (DeviceName && DeviceName[0] > '0' && DeviceName[0] <= '9')
-				readers[i].slots = (UCHAR)(DeviceName[0] - '0');
-			break;
-		}
-	}
-	pthread_mutex_unlock(&lock);
-	return IFD_SUCCESS;
-}
-
-EXPORT RESPONSECODE IFDHCreateChannel(DWORD Lun, DWORD Channel)
-{
-	(void)Channel;
-	return IFDHCreateChannelByName(Lun, NULL);
-}
-
-EXPORT RESPONSECODE IFDHCloseChannel(DWORD Lun)
-{
-	struct reader *reader;
-
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
-	if (reader)
-		reader->used = false;
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
-	return IFD_SUCCESS;
-}
-
-static RESPONSECODE poll_card(DWORD lun, int timeout_ms)
-{
-	pthread_mutex_lock(&lock);
-	await(lun, offsetof(struct reader, changed), timeout_ms);
-	pthread_mutex_unlock(&lock);
-	return IFD_SUCCESS;
-}
-
-static RESPONSECODE stop_polling(DWORD lun)
-{
-	struct reader *reader;
-
-	pthread_mutex_lock(&lock);
-	reader = find(lun);
-	if (reader)
-		reader->changed = true;
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
-	return IFD_SUCCESS;
-}
-
-static RESPONSECODE give(PDWORD length, PUCHAR value, const void *data, size_t size)
-{
-	if (*length < size)
-		return IFD_ERROR_INSUFFICIENT_BUFFER;
-	memcpy(value, data, size);
-	*length = size;
+	own->present = true;
+	own->slots = name[0] > '0' && name[0] <= '9' ? (UCHAR)(name[0] - '0') : 1;
 	return IFD_SUCCESS;
 }
 
 EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUCHAR Value)
 {
-	static RESPONSECODE (*const poll_function)(DWORD, int) = poll_card;
-	static RESPONSECODE (*const stop_function)(DWORD) = stop_polling;
-	static const UCHAR one = 1, many = MAX_LUNS;
-	uint32_t counts[4] = { 0 };
+	static const UCHAR one = 1;
+	struct own own = { .slots = 1 };
 	struct reader *reader;
-	UCHAR slots = 1;
 
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
-	if (reader) {
-		memcpy(counts, reader->counts, sizeof(counts));
-		slots = reader->slots;
-	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&frame_lock);
+	reader = frame_find(Lun);
+	if (reader)
+		own = reader->own;
+	pthread_mutex_unlock(&frame_lock);
 	switch (Tag) {
-	case TAG_IFD_SIMULTANEOUS_ACCESS:
-		return give(Length, Value, &many, 1);
-	case TAG_IFD_THREAD_SAFE:
-	case TAG_IFD_SLOT_THREAD_SAFE:
 	case TAG_IFD_CARDWIRE_ABORT:
-		return give(Length, Value, &one, 1);
-	case TAG_IFD_POLLING_THREAD_WITH_TIMEOUT:
-		return give(Length, Value, &poll_function, sizeof(poll_function));
-	case TAG_IFD_STOP_POLLING_THREAD:
-		return give(Length, Value, &stop_function, sizeof(stop_function));
+		return frame_give(Length, Value, &one, 1);
 	case TAG_IFD_SLOTS_NUMBER:
-		return give(Length, Value, &slots, 1);
+		return frame_give(Length, Value, &own.slots, 1);
 	case SCRIPTED_COUNTS:
-		return give(Length, Value, counts, sizeof(counts));
+		return frame_give(Length, Value, own.counts, sizeof(own.counts));
 	default:
-		return IFD_ERROR_TAG;
+		return frame_attribute(Tag, Length, Value);
 	}
 }
 
@@ -186,27 +67,20 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 	struct reader *reader;
 	RESPONSECODE rc = IFD_SUCCESS;
 
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
+	pthread_mutex_lock(&frame_lock);
+	reader = frame_find(Lun);
 	if (reader && Tag == TAG_IFD_CARDWIRE_ABORT) {
-		reader->aborted = true;
+		reader->own.aborted = true;
 	} else if (reader && Tag == SCRIPTED_CARD && Length == 1) {
-		reader->changed = reader->present != (Value[0] != 0);
-		reader->present = Value[0] != 0;
-		reader->mute = Value[0] == 2;
+		reader->changed = reader->own.present != (Value[0] != 0);
+		reader->own.present = Value[0] != 0;
+		reader->own.mute = Value[0] == 2;
 	} else {
 		rc = IFD_ERROR_TAG;
 	}
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
+	pthread_cond_broadcast(&frame_moved);
+	pthread_mutex_unlock(&frame_lock);
 	return rc;
-}
-
-EXPORT RESPONSECODE IFDHSetProtocolParameters(
-	DWORD Lun, DWORD Protocol, UCHAR Flags, UCHAR PTS1, UCHAR PTS2, UCHAR PTS3)
-{
-	(void)Lun, (void)Protocol, (void)Flags, (void)PTS1, (void)PTS2, (void)PTS3;
-	return IFD_SUCCESS;
 }
 
 EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)
@@ -214,12 +88,12 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
 	struct reader *reader;
 	bool answers;
 
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
-	answers = reader && reader->present && !reader->mute;
+	pthread_mutex_lock(&frame_lock);
+	reader = frame_find(Lun);
+	answers = reader && reader->own.present && !reader->own.mute;
 	if (reader)
-		reader->counts[Action == IFD_RESET ? 1 : Action == IFD_POWER_UP ? 2 : 3]++;
-	pthread_mutex_unlock(&lock);
+		reader->own.counts[Action == IFD_RESET ? 1 : Action == IFD_POWER_UP ? 2 : 3]++;
+	pthread_mutex_unlock(&frame_lock);
 	*AtrLength = 0;
 	if (Action == IFD_POWER_DOWN)
 		return IFD_SUCCESS;
@@ -252,21 +126,21 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 	struct reader *reader;
 
 	(void)SendPci, (void)RecvPci;
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
+	pthread_mutex_lock(&frame_lock);
+	reader = frame_find(Lun);
 	if (reader) {
-		reader->counts[0]++;
-		reader->aborted = false;
+		reader->own.counts[0]++;
+		reader->own.aborted = false;
 	}
 	if (!reader || (TxLength > 0 && TxBuffer[0] == 3)) {
 		rc = IFD_NO_SUCH_DEVICE;
-	} else if (!reader->present) {
+	} else if (!reader->own.present) {
 		rc = IFD_ICC_NOT_PRESENT;
 	} else if (TxLength > 0 && TxBuffer[0] == 2) {
-		await(Lun, offsetof(struct reader, aborted), STUCK_S * 1000);
+		frame_await(Lun, offsetof(struct reader, own.aborted), STUCK_S * 1000);
 		rc = IFD_COMMUNICATION_ERROR;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&frame_lock);
 	if (rc != IFD_SUCCESS || TxLength + 2 > *RxLength) {
 		*RxLength = 0;
 		return rc != IFD_SUCCESS ? rc : IFD_COMMUNICATION_ERROR;
@@ -292,9 +166,9 @@ EXPORT RESPONSECODE IFDHICCPresence(DWORD Lun)
 	struct reader *reader;
 	bool present;
 
-	pthread_mutex_lock(&lock);
-	reader = find(Lun);
-	present = reader && reader->present;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(&frame_lock);
+	reader = frame_find(Lun);
+	present = reader && reader->own.present;
+	pthread_mutex_unlock(&frame_lock);
 	return present ? IFD_ICC_PRESENT : IFD_ICC_NOT_PRESENT;
 }

@@ -37,6 +37,7 @@ target_sources(test_share_random PRIVATE share_model.c)
 # A driver that tests of the daemon tell what to do.
 add_library(ifd_scripted MODULE ifd_scripted.c)
 target_link_libraries(ifd_scripted PRIVATE pcsc_headers)
+target_include_directories(ifd_scripted PRIVATE ${PROJECT_SOURCE_DIR})
 cardwire_unit_test(session pcscd_core)
 target_compile_definitions(test_session PRIVATE IFD_SCRIPTED="$<TARGET_FILE:ifd_scripted>")
 add_dependencies(test_session ifd_scripted)
