@@ -36,6 +36,23 @@ static void on_nothing(void *ctx)
 	(void)ctx;
 }
 
+/* A SELECT over the contacts: T=0's header alone, or a block of T=1; then all that the card says. */
+static void use_contacts(struct card *card)
+{
+	static const uint8_t block[] = { 0, 0, 7, 0, 0xA4, 0, 0, 2, 0x3F, 0, 0x9E };
+	const struct card_link link = { .fidi = CARD_TA1_DEFAULT,
+		.inverse = card_options(card)->inverse };
+	struct card_burst burst;
+	unsigned bursts = 0;
+
+	if (card_protocol(card) == 0)
+		card_receive(card, link, block + 3, 5);
+	else
+		card_receive(card, link, block, sizeof(block));
+	while (card_send(card, &burst) && bursts < 4)
+		bursts++;
+}
+
 /* False when the card is gone. */
 static bool move(struct host *host, uint8_t which)
 {
@@ -52,6 +69,9 @@ static bool move(struct host *host, uint8_t which)
 		break;
 	case 252:
 		card_power_off(host->card);
+		break;
+	case 254:
+		use_contacts(host->card);
 		break;
 	case 253:
 		card_free(host->card);

@@ -216,6 +216,136 @@ START_TEST(test_owed_answers_are_bounded)
 }
 END_TEST
 
+/* Puts in a card of T=0 or T=1 and switches it on. */
+static struct card_link insert_with(const uint8_t *bytes, size_t len)
+{
+	const struct card_link link = { .fidi = CARD_TA1_DEFAULT };
+	const uint8_t *got;
+
+	ck_assert(say(bytes, len));
+	ck_assert_ptr_nonnull(host.card);
+	card_power_on(host.card, &got);
+	host.sent_len = 0;
+	return link;
+}
+
+/* The card says exactly this next; an empty burst: it has nothing yet. */
+static void expect_burst(const void *bytes, size_t len)
+{
+	struct card_burst burst;
+
+	ck_assert(card_send(host.card, &burst));
+	ck_assert_uint_eq(burst.len, len);
+	if (len)
+		ck_assert_mem_eq(burst.data, bytes, len);
+	else
+		ck_assert_uint_gt(burst.delay_ms, 0);
+}
+
+/* Time is asked for as often as the block waiting time wants it, until the answer is there. */
+START_TEST(test_t1_asks_for_time)
+{
+	static const uint8_t answer[] = { 0x61, 0x05 };
+	struct card_link link = insert_with(atr, sizeof(atr));
+	struct card_burst burst;
+
+	card_receive(host.card, link, (const uint8_t *)"\0\0\5\0\x84\0\0\x8\x89", 9);
+	expect_sent("\0\5\0\x84\0\0\x8", 7);
+	for (int i = 0; i < 3; i++) {
+		expect_burst(NULL, 0);
+		expect_burst("\0\xC3\1\1\xC3", 5);
+		ck_assert(!card_send(host.card, &burst));
+		card_receive(host.card, link, (const uint8_t *)"\0\xE3\1\1\xE3", 5);
+	}
+	expect_burst(NULL, 0);
+	ck_assert(say(answer, sizeof(answer)));
+	ck_assert_uint_eq(host.woken, 1);
+	expect_burst("\0\0\2\x61\x05\x66", 6);
+	ck_assert(!card_send(host.card, &burst));
+}
+END_TEST
+
+/* The host's block that grants time finds the answer there. */
+START_TEST(test_t1_answer_while_time_is_granted)
+{
+	static const uint8_t answer[] = { 0x90, 0x00 };
+	struct card_link link = insert_with(atr, sizeof(atr));
+
+	card_receive(host.card, link, (const uint8_t *)"\0\0\5\0\x84\0\0\x8\x89", 9);
+	expect_burst(NULL, 0);
+	expect_burst("\0\xC3\1\1\xC3", 5);
+	ck_assert(say(answer, sizeof(answer)));
+	card_receive(host.card, link, (const uint8_t *)"\0\xE3\1\1\xE3", 5);
+	expect_burst("\0\0\2\x90\x00\x92", 6);
+}
+END_TEST
+
+START_TEST(test_t0_sends_null_bytes)
+{
+	static const uint8_t answer[] = { 7, 8, 0x90, 0x00 };
+	struct card_link link = insert_with((const uint8_t *)"\x3B\x00", 2);
+	struct card_burst burst;
+
+	card_receive(host.card, link, (const uint8_t *)"\0\x84\0\0\2", 5);
+	expect_sent("\0\5\0\x84\0\0\2", 7);
+	expect_burst(NULL, 0);
+	expect_burst("\x60", 1);
+	expect_burst(NULL, 0);
+	ck_assert(say(answer, sizeof(answer)));
+	expect_burst("\x84\7\x8\x90\0", 5);
+	ck_assert(!card_send(host.card, &burst));
+}
+END_TEST
+
+/* Data behind a command with data wait for GET RESPONSE; with the wrong Le, for the right one. The
+ * program is asked once. */
+START_TEST(test_t0_keeps_data)
+{
+	static const uint8_t answer[] = { 7, 8, 0x90, 0x00 };
+	struct card_link link = insert_with((const uint8_t *)"\x3B\x00", 2);
+
+	card_receive(host.card, link, (const uint8_t *)"\0\xA4\4\0\1", 5);
+	expect_burst("\xA4", 1);
+	ck_assert_uint_eq(host.sent_len, 0);
+	card_receive(host.card, link, (const uint8_t *)"\x5A", 1);
+	expect_sent("\0\6\0\xA4\4\0\1\x5A", 8);
+	ck_assert(say(answer, sizeof(answer)));
+	expect_burst("\x61\2", 2);
+	card_receive(host.card, link, (const uint8_t *)"\0\xC0\0\0\2", 5);
+	expect_burst("\xC0\7\x8\x90\0", 5);
+	ck_assert_uint_eq(host.sent_len, 0);
+	card_receive(host.card, link, (const uint8_t *)"\0\xB0\0\0\0", 5);
+	expect_sent("\0\5\0\xB0\0\0\0", 7);
+	ck_assert(say(answer, sizeof(answer)));
+	expect_burst("\x6C\2", 2);
+	card_receive(host.card, link, (const uint8_t *)"\0\xB0\0\0\2", 5);
+	expect_burst("\xB0\7\x8\x90\0", 5);
+	ck_assert_uint_eq(host.sent_len, 0);
+	/* The same once more is a new command, and GET RESPONSE is now the program's. */
+	card_receive(host.card, link, (const uint8_t *)"\0\xB0\0\0\2", 5);
+	expect_sent("\0\5\0\xB0\0\0\2", 7);
+	ck_assert(say(answer, sizeof(answer)));
+	expect_burst("\xB0\7\x8\x90\0", 5);
+	card_receive(host.card, link, (const uint8_t *)"\0\xC0\0\0\2", 5);
+	expect_sent("\0\5\0\xC0\0\0\2", 7);
+}
+END_TEST
+
+/* A command without P3: its data, if any, wait as well. */
+START_TEST(test_t0_without_p3)
+{
+	static const uint8_t answer[] = { 7, 8, 0x90, 0x00 };
+	struct card_link link = insert_with((const uint8_t *)"\x3B\x00", 2);
+
+	card_receive(host.card, link, (const uint8_t *)"\0\xA4\4\0\0", 5);
+	expect_sent("\0\4\0\xA4\4\0", 6);
+	ck_assert(say(answer, sizeof(answer)));
+	expect_burst("\x61\2", 2);
+	card_receive(host.card, link, (const uint8_t *)"\0\xC0\0\0\2", 5);
+	expect_burst("\xC0\7\x8\x90\0", 5);
+}
+END_TEST
+
 START_TEST(test_no_card)
 {
 	static const uint8_t bad[] = { 0x3C, 0x80 };
@@ -267,6 +397,11 @@ int main(void)
 	tcase_add_test(t, test_short_answer_is_mute);
 	tcase_add_test(t, test_impossible_commands);
 	tcase_add_test(t, test_owed_answers_are_bounded);
+	tcase_add_test(t, test_t1_asks_for_time);
+	tcase_add_test(t, test_t1_answer_while_time_is_granted);
+	tcase_add_test(t, test_t0_sends_null_bytes);
+	tcase_add_test(t, test_t0_keeps_data);
+	tcase_add_test(t, test_t0_without_p3);
 	tcase_add_test(t, test_no_card);
 	tcase_add_test(t, test_unasked_answer_ends_it);
 	tcase_add_test(t, test_removed_by_hand);

@@ -49,7 +49,6 @@ struct card {
 	bool deaf;       /* the last bytes came in a way it cannot hear */
 	struct tag *tag; /* NULL unless contactless */
 	struct tag_front front;
-	struct card_remote *remote; /* NULL: it runs here */
 };
 
 static uint8_t first_protocol(const struct card_options *o)
@@ -177,7 +176,7 @@ struct card *card_new_remote(struct card_remote *remote, const uint8_t *bytes, s
 	if (!card)
 		return NULL;
 	options_from_atr(&card->options, &atr);
-	card->remote = remote;
+	card->apdu.remote = remote;
 	memcpy(card->atr, bytes, len);
 	card->atr_len = len;
 	return card;
@@ -185,45 +184,15 @@ struct card *card_new_remote(struct card_remote *remote, const uint8_t *bytes, s
 
 void card_remote_answer(struct card *card, const uint8_t *rapdu, size_t len)
 {
-	struct card_response *rsp = &card->rsp;
-
-	rsp->pending = false;
-	rsp->mute = len < 2 || len > sizeof(rsp->data);
-	rsp->len = rsp->mute ? 0 : len;
-	memcpy(rsp->data, rapdu, rsp->len);
-}
-
-static size_t remote_power_on(struct card *card, const uint8_t **atr)
-{
-	card->rsp.pending = false;
-	card->remote->ops->power_on(card->remote);
-	card->powered = true;
-	card->protocol = first_protocol(&card->options);
-	*atr = card->atr;
-	return card->atr_len;
-}
-
-static const struct card_response *remote_exchange(
-	struct card *card, const uint8_t *apdu, size_t len)
-{
-	struct card_response *rsp = &card->rsp;
-
-	rsp->len = 0;
-	rsp->delay_ms = 0;
-	rsp->pending = card->remote->ops->exchange(card->remote, apdu, len);
-	rsp->mute = !rsp->pending;
-	return rsp;
+	card_apdu_answer(&card->apdu, rapdu, len, &card->rsp);
 }
 
 void card_free(struct card *card)
 {
 	if (!card)
 		return;
-	if (card->remote) {
-		card->remote->ops->free(card->remote);
-		free(card);
-		return;
-	}
+	if (card->apdu.remote)
+		card->apdu.remote->ops->free(card->apdu.remote);
 	tag_free(card->tag);
 	if (card->apdu.app)
 		card->apdu.app->ops->free(card->apdu.app);
@@ -233,9 +202,10 @@ void card_free(struct card *card)
 size_t card_power_on(struct card *card, const uint8_t **atr)
 {
 	const struct card_options *o = &card->options;
+	const struct card_t1_options t1 = {
+		.ifsc = o->ifsc, .bwi = o->bwi, .crc = o->crc, .ask_every = o->wtx_every
+	};
 
-	if (card->remote)
-		return remote_power_on(card, atr);
 	if (card->tag) {
 		tag_reset(card->tag);
 		card->powered = true;
@@ -244,9 +214,12 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 		*atr = card->atr;
 		return card->atr_len;
 	}
+	card->rsp.pending = false;
+	if (card->apdu.remote)
+		card->apdu.remote->ops->power_on(card->apdu.remote);
 	card_apdu_reset(&card->apdu);
-	card_t0_reset(&card->t0, &card->apdu, &card->rsp, o->t0_single);
-	card_t1_reset(&card->t1, &card->apdu, &card->rsp, o->ifsc, o->crc, o->wtx_every);
+	card_t0_reset(&card->t0, &card->apdu, &card->rsp, o->t0_single, o->wi);
+	card_t1_reset(&card->t1, &card->apdu, &card->rsp, &t1);
 	card->powered = true;
 	card->fresh = !o->specific;
 	card->protocol = first_protocol(o);
@@ -260,8 +233,8 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 void card_power_off(struct card *card)
 {
 	card->powered = false;
-	if (card->remote)
-		card->remote->ops->power_off(card->remote);
+	if (card->apdu.remote)
+		card->apdu.remote->ops->power_off(card->apdu.remote);
 }
 
 /* F of TA1 with the same or a smaller D, or the defaults (ISO 7816-3 §9.2). */
@@ -310,7 +283,7 @@ void card_receive(struct card *card, struct card_link link, const uint8_t *bytes
 {
 	bool fresh = card->fresh;
 
-	card->deaf = !card->powered || card->tag || card->remote || link.fidi != card->fidi ||
+	card->deaf = !card->powered || card->tag || link.fidi != card->fidi ||
 		     link.inverse != card->options.inverse;
 	card->pps_len = 0;
 	if (card->deaf || len == 0)
@@ -347,8 +320,6 @@ const struct card_response *card_exchange(struct card *card, const uint8_t *apdu
 {
 	if (card->tag)
 		return tag_front_exchange(&card->front, card->tag, apdu, len);
-	if (card->remote)
-		return remote_exchange(card, apdu, len);
 	card->fresh = false;
 	card_apdu_process(&card->apdu, APDU_OVER_T1, apdu, len, &card->rsp);
 	return &card->rsp;

@@ -53,8 +53,8 @@ struct card_link {
 /* Bytes the card sends together. */
 struct card_burst {
 	const uint8_t *data; /* valid until the next call on this card */
-	size_t len;
-	uint32_t delay_ms; /* after the last byte received, or the last burst sent */
+	size_t len;          /* 0: nothing yet; ask again after the delay, or when woken */
+	uint32_t delay_ms;   /* after the last byte received, or the last burst sent */
 };
 
 struct card;
@@ -70,26 +70,8 @@ struct card *card_new_tag(struct tag *tag);
 /* The tag it was made of; NULL: a card with contacts. */
 struct tag *card_tag(const struct card *card);
 
-/*
- * A card whose commands are run elsewhere, in whole APDUs: it has no contacts, so card_receive()
- * and card_send() bring nothing. Implementations begin with this.
- */
-struct card_remote;
-
-struct card_remote_ops {
-	void (*power_on)(struct card_remote *remote); /* also a reset */
-	void (*power_off)(struct card_remote *remote);
-	/* Begins a command; card_remote_answer() ends it, or else the next call of these. False: it
-	 * cannot be. */
-	bool (*exchange)(struct card_remote *remote, const uint8_t *apdu, size_t len);
-	void (*free)(struct card_remote *remote);
-};
-
-struct card_remote {
-	const struct card_remote_ops *ops;
-};
-
-/* The ATR is copied. NULL: no memory, or no ATR; then remote is still the caller's. */
+/* A card whose commands are run elsewhere; T=0 and T=1 are spoken here, as the ATR says. The ATR is
+ * copied. NULL: no memory, or no ATR; then remote is still the caller's. */
 struct card *card_new_remote(struct card_remote *remote, const uint8_t *atr, size_t len);
 
 /* The R-APDU to the command that is pending; what is shorter than SW1 SW2 is no answer. The card's

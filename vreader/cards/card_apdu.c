@@ -69,7 +69,27 @@ void card_apdu_reset(struct card_apdu *a)
 	a->chain_len = 0;
 	a->envelope_len = 0;
 	a->kept_at = a->kept_len = 0;
-	a->app->ops->reset(a->app);
+	a->repeatable = false;
+	if (a->app)
+		a->app->ops->reset(a->app);
+}
+
+/* A remote's commands are not known here. Of those that ISO 7816-4, GlobalPlatform and SIMs (TS
+ * 102 221 §10.1.2) have, these bring none. */
+static bool remote_takes_data(uint8_t cla, uint8_t ins)
+{
+	static const uint8_t without[] = { 0x04, 0x12, 0x44, 0x70, 0x84, 0xB0, 0xB2, 0xC0, 0xCA };
+	const uint8_t get_status = 0xF2;
+
+	/* SIMs answer STATUS; GlobalPlatform's GET STATUS has criteria. */
+	if (ins == get_status)
+		return (cla & 0xF0) == 0x80 || (cla & 0xF0) == 0x90;
+	return !memchr(without, ins, sizeof(without));
+}
+
+bool card_apdu_takes_data(const struct card_apdu *a, uint8_t cla, uint8_t ins)
+{
+	return a->app ? a->app->ops->takes_data(a->app, cla, ins) : remote_takes_data(cla, ins);
 }
 
 static void answer_sw(struct card_response *rsp, uint16_t sw)
@@ -91,6 +111,7 @@ static void deliver(
 	size_t rest = a->kept_len - a->kept_at;
 
 	if (transport == APDU_OVER_T0 && rest && rest < ne) {
+		a->repeatable = true;
 		answer_sw(rsp, (uint16_t)(0x6C00 | rest));
 		return;
 	}
@@ -106,11 +127,25 @@ static void deliver(
 }
 
 /* How much data goes out at once. Without Le it is none, or what a Le of 0 would have brought. */
-static size_t wanted(const struct apdu_command *cmd, const struct apdu_answer *ans)
+static size_t wanted(const struct apdu_terms *terms)
 {
-	if (cmd->ne || !ans->unasked)
-		return cmd->ne;
-	return cmd->extended ? 65536 : 256;
+	if (terms->ne || !terms->unasked)
+		return terms->ne;
+	return terms->extended ? 65536 : 256;
+}
+
+/* The answer is in kept, all of it. */
+static void give(struct card_apdu *a, struct card_response *rsp)
+{
+	const struct apdu_terms *terms = &a->terms;
+
+	if (a->kept_len && terms->transport == APDU_OVER_T0 && terms->ne && terms->one_way) {
+		answer_sw(rsp, sw_more(a->kept_len));
+		return;
+	}
+	if (terms->ne == 0 && !terms->unasked)
+		a->kept_len = 0;
+	deliver(a, terms->transport, wanted(terms), rsp);
 }
 
 /* one_way: the exchange carried data to the card, so that T=0 cannot carry any back in it. */
@@ -127,13 +162,12 @@ static void run(struct card_apdu *a, enum apdu_transport transport, const struct
 		return;
 	a->kept_len = ans.len;
 	a->kept_sw = ans.sw;
-	if (ans.len && transport == APDU_OVER_T0 && cmd->ne && one_way) {
-		answer_sw(rsp, sw_more(ans.len));
-		return;
-	}
-	if (cmd->ne == 0 && !ans.unasked)
-		a->kept_len = 0;
-	deliver(a, transport, wanted(cmd, &ans), rsp);
+	a->terms = (struct apdu_terms){ .transport = transport,
+		.ne = cmd->ne,
+		.extended = cmd->extended,
+		.one_way = one_way,
+		.unasked = ans.unasked };
+	give(a, rsp);
 }
 
 static bool chain_continues(const struct card_apdu *a, const uint8_t header[4])
@@ -218,6 +252,64 @@ static void envelope(struct card_apdu *a, enum apdu_transport transport,
 		run(a, transport, &inner, true, rsp);
 }
 
+/* T=0: what is kept here goes out, and otherwise the remote hears of nothing but its own TPDUs.
+ * False: it is for the remote. */
+static bool remote_kept(struct card_apdu *a, const uint8_t *tpdu, size_t len,
+	const struct apdu_command *cmd, struct card_response *rsp)
+{
+	bool again = a->repeatable && memcmp(a->repeat, tpdu, sizeof(a->repeat)) == 0;
+
+	a->repeatable = false;
+	if (a->kept_len && len == 5 && (again || cmd->ins == INS_GET_RESPONSE)) {
+		deliver(a, APDU_OVER_T0, cmd->ne, rsp);
+		return true;
+	}
+	memcpy(a->repeat, tpdu, sizeof(a->repeat));
+	return false;
+}
+
+/* Above T=1 a remote gets what the host has sent, and the host what it answers. Above T=0 commands are
+ * its as they were on the wire, without the Le that card_t0.c has put behind data; an answer that
+ * T=0 cannot carry is kept. */
+static void remote_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
+	size_t len, struct card_response *rsp)
+{
+	struct apdu_command cmd = { 0 };
+
+	a->terms = (struct apdu_terms){ .transport = transport, .ne = APDU_DATA_MAX };
+	if (transport == APDU_OVER_T0) {
+		if (!apdu_parse(bytes, len, &cmd)) {
+			answer_sw(rsp, SW_WRONG_LENGTH);
+			return;
+		}
+		if (remote_kept(a, bytes, len, &cmd, rsp))
+			return;
+		/* Whether data are wanted behind a command with data, or one without P3, is seen by
+		 * GET RESPONSE. */
+		a->terms.one_way = cmd.nc > 0 || cmd.ne == 0;
+		a->terms.ne = cmd.ne ? cmd.ne : 256;
+		if (cmd.nc && cmd.ne)
+			len--;
+	}
+	a->kept_at = a->kept_len = 0;
+	rsp->pending = a->remote->ops->exchange(a->remote, bytes, len);
+	rsp->mute = !rsp->pending;
+}
+
+void card_apdu_answer(
+	struct card_apdu *a, const uint8_t *rapdu, size_t len, struct card_response *rsp)
+{
+	rsp->len = 0;
+	rsp->pending = false;
+	rsp->mute = len < 2 || len > sizeof(a->kept) + 2;
+	if (rsp->mute)
+		return;
+	a->kept_len = len - 2;
+	a->kept_sw = get_be16(rapdu + a->kept_len);
+	memcpy(a->kept, rapdu, a->kept_len);
+	give(a, rsp);
+}
+
 void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
 	size_t len, struct card_response *rsp)
 {
@@ -227,6 +319,10 @@ void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const
 	rsp->delay_ms = 0;
 	rsp->mute = false;
 	rsp->pending = false;
+	if (a->remote) {
+		remote_process(a, transport, bytes, len, rsp);
+		return;
+	}
 	if (!apdu_parse(bytes, len, &cmd)) {
 		answer_sw(rsp, SW_WRONG_LENGTH);
 		return;

@@ -3,6 +3,9 @@
  * The part of a card between its protocol and its application: parses C-APDUs, puts chained
  * commands and ENVELOPEs together, keeps answer data that did not fit for GET RESPONSE
  * (ISO 7816-4 §5.3.3, §5.3.4, §11.8.1).
+ *
+ * Commands are run by an application, or elsewhere: a remote gets each C-APDU as it is, and gives
+ * the R-APDU when it likes.
  */
 #ifndef CARDWIRE_VREADER_CARD_APDU_H
 #define CARDWIRE_VREADER_CARD_APDU_H
@@ -29,8 +32,38 @@ struct card_response {
 	bool pending; /* not there yet, and nobody knows when; the rest is filled in then */
 };
 
+struct card_remote;
+
+struct card_remote_ops {
+	void (*power_on)(struct card_remote *remote); /* also a reset */
+	void (*power_off)(struct card_remote *remote);
+	/* Begins a command; card_remote_answer() ends it, or else the next call of these. False: it
+	 * cannot be. */
+	bool (*exchange)(struct card_remote *remote, const uint8_t *apdu, size_t len);
+	void (*free)(struct card_remote *remote);
+};
+
+/* Implementations begin with this. */
+struct card_remote {
+	const struct card_remote_ops *ops;
+};
+
+/* How the answer to the command that runs is to be handed out. */
+struct apdu_terms {
+	enum apdu_transport transport;
+	size_t ne;
+	bool extended;
+	bool one_way; /* the exchange carried data to the card: T=0 cannot carry any back in it */
+	bool unasked; /* data go out also when the command wanted none */
+};
+
 struct card_apdu {
-	struct card_app *app;
+	struct card_app *app;       /* NULL: a remote runs the commands */
+	struct card_remote *remote; /* NULL: an application does */
+	struct apdu_terms terms;
+	uint8_t repeat
+		[4]; /* header for which 6Cxx was said: with the right Le it gets what is kept */
+	bool repeatable;
 	uint8_t chain[65535]; /* command data so far */
 	size_t chain_len;
 	uint8_t chain_header[4];
@@ -46,11 +79,19 @@ struct card_apdu {
 /* Parses a C-APDU of any case, short or extended (ISO 7816-3 §12.1.3). False when no case fits. */
 bool apdu_parse(const uint8_t *bytes, size_t len, struct apdu_command *cmd);
 
-/* Forgets everything held between commands, and resets the application. */
+/* Forgets everything held between commands, and resets the application; a remote isn't told. */
 void card_apdu_reset(struct card_apdu *a);
+
+/* Whether INS brings command data, which T=0 cannot see from the header. */
+bool card_apdu_takes_data(const struct card_apdu *a, uint8_t cla, uint8_t ins);
 
 /* Runs one command. A command that is no APDU is answered with 6700. */
 void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
 	size_t len, struct card_response *rsp);
+
+/* The remote's R-APDU to the command that is pending in rsp; what is shorter than SW1 SW2 is no
+ * answer. */
+void card_apdu_answer(
+	struct card_apdu *a, const uint8_t *rapdu, size_t len, struct card_response *rsp);
 
 #endif

@@ -8,14 +8,21 @@
 enum {
 	NULL_BYTE = 0x60,
 	HEADER = 5,
-	/* Well below the shortest usual WWT, 960 x 10 x 372 / 4 MHz = 893 ms. */
+	/* Well below WWT, 960 x WI x 372 / 4 MHz = WI x 89 ms. */
 	NULL_EVERY_MS = 500,
+	NULL_EVERY_MS_PER_WI = 50,
 };
 
-void card_t0_reset(
-	struct card_t0 *t0, struct card_apdu *apdu, struct card_response *rsp, bool single)
+void card_t0_reset(struct card_t0 *t0, struct card_apdu *apdu, struct card_response *rsp,
+	bool single, uint8_t wi)
 {
-	*t0 = (struct card_t0){ .apdu = apdu, .rsp = rsp, .single = single, .in_want = HEADER };
+	*t0 = (struct card_t0){ .apdu = apdu,
+		.rsp = rsp,
+		.single = single,
+		.in_want = HEADER,
+		.null_ms = NULL_EVERY_MS };
+	if (wi < NULL_EVERY_MS / NULL_EVERY_MS_PER_WI)
+		t0->null_ms = (uint32_t)wi * NULL_EVERY_MS_PER_WI;
 }
 
 static void put_out(struct card_t0 *t0, uint8_t byte)
@@ -42,13 +49,15 @@ static void put_response(struct card_t0 *t0, uint8_t ins)
 static void run(struct card_t0 *t0, const uint8_t *apdu, size_t len)
 {
 	card_apdu_process(t0->apdu, APDU_OVER_T0, apdu, len, t0->rsp);
-	put_response(t0, t0->in[1]);
+	t0->pending = t0->rsp->pending;
+	t0->waited = false;
+	if (!t0->pending)
+		put_response(t0, t0->in[1]);
 }
 
 static void header_complete(struct card_t0 *t0)
 {
 	uint8_t cla = t0->in[0], ins = t0->in[1], p3 = t0->in[4];
-	const struct card_app *app = t0->apdu->app;
 	bool envelope = ins == 0xC2;
 
 	/* 6x and 9x would be taken for status words (ISO 7816-3 §10.3.2). */
@@ -60,7 +69,7 @@ static void header_complete(struct card_t0 *t0)
 		put_response(t0, ins);
 		return;
 	}
-	if (!envelope && !app->ops->takes_data(app, cla, ins)) {
+	if (!envelope && !card_apdu_takes_data(t0->apdu, cla, ins)) {
 		run(t0, t0->in, HEADER);
 		return;
 	}
@@ -84,7 +93,7 @@ static void data_complete(struct card_t0 *t0)
 
 void card_t0_receive(struct card_t0 *t0, const uint8_t *bytes, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len && !t0->pending; i++) {
 		if (t0->in_len == 0) {
 			t0->out_len = 0;
 			t0->wait_ms = 0;
@@ -106,11 +115,22 @@ bool card_t0_send(struct card_t0 *t0, const uint8_t **bytes, size_t *len, uint32
 {
 	static const uint8_t null_byte = NULL_BYTE;
 
-	if (t0->wait_ms > NULL_EVERY_MS) {
-		t0->wait_ms -= NULL_EVERY_MS;
+	if (t0->pending && t0->rsp->pending) {
+		*bytes = &null_byte;
+		*len = t0->waited ? 1 : 0;
+		*delay_ms = t0->waited ? 0 : t0->null_ms;
+		t0->waited = !t0->waited;
+		return true;
+	}
+	if (t0->pending) {
+		t0->pending = false;
+		put_response(t0, t0->in[1]);
+	}
+	if (t0->wait_ms > t0->null_ms) {
+		t0->wait_ms -= t0->null_ms;
 		*bytes = &null_byte;
 		*len = 1;
-		*delay_ms = NULL_EVERY_MS;
+		*delay_ms = t0->null_ms;
 		return true;
 	}
 	*bytes = t0->out;

@@ -17,13 +17,17 @@ struct card_t0 {
 	uint8_t out[1 + 256 + 2];
 	size_t out_len;
 	uint32_t wait_ms; /* still to be spent with NULL bytes before out goes */
+	uint32_t null_ms; /* how often NULL bytes have to be sent */
+	bool pending;     /* a command runs whose answer nobody knows the time of */
+	bool waited;      /* meanwhile: a NULL byte is due */
 };
 
-/* After a reset. apdu and rsp are lent by the card. */
-void card_t0_reset(
-	struct card_t0 *t0, struct card_apdu *apdu, struct card_response *rsp, bool single);
+/* After a reset. apdu and rsp are lent by the card; wi: its waiting integer. */
+void card_t0_reset(struct card_t0 *t0, struct card_apdu *apdu, struct card_response *rsp,
+	bool single, uint8_t wi);
 void card_t0_receive(struct card_t0 *t0, const uint8_t *bytes, size_t len);
-/* The next bytes and the pause before them, ms. False: nothing to send. */
+/* The next bytes and the pause before them, ms; none while the answer is pending, and then the pause
+ * is until the next call. False: nothing to send. */
 bool card_t0_send(struct card_t0 *t0, const uint8_t **bytes, size_t *len, uint32_t *delay_ms);
 
 #endif

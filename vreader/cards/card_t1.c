@@ -25,8 +25,9 @@ enum {
 	S_CODE = 0x1F,
 
 	IFSD_DEFAULT = 32, /* ISO 7816-3 §11.4.2 */
-	/* Below the usual BWT, 16 x 960 x 372 / 4 MHz = 1.4 s, so a multiplier of 1 is enough. */
+	/* Below BWT, 2^BWI x 960 x 372 / 4 MHz = 2^BWI x 89 ms, so a multiplier of 1 is enough. */
 	WTX_CHUNK_MS = 1000,
+	WTX_CHUNK_MS_BWI_0 = 64,
 };
 
 size_t card_t1_edc(bool crc, const uint8_t *bytes, size_t len, uint8_t edc[2])
@@ -48,14 +49,16 @@ size_t card_t1_edc(bool crc, const uint8_t *bytes, size_t len, uint8_t edc[2])
 }
 
 void card_t1_reset(struct card_t1 *t1, struct card_apdu *apdu, struct card_response *rsp,
-	uint8_t ifsc, bool crc, uint32_t ask_every)
+	const struct card_t1_options *options)
 {
+	const struct card_t1_options kept = *options;
+	uint32_t chunk = (uint32_t)WTX_CHUNK_MS_BWI_0 << kept.bwi;
+
 	memset(t1, 0, sizeof(*t1));
 	t1->apdu = apdu;
 	t1->rsp = rsp;
-	t1->ifsc = ifsc;
-	t1->crc = crc;
-	t1->ask_every = ask_every;
+	t1->options = kept;
+	t1->wtx_ms = chunk < WTX_CHUNK_MS ? chunk : WTX_CHUNK_MS;
 	t1->ifsd = IFSD_DEFAULT;
 }
 
@@ -66,7 +69,7 @@ static void send_block(struct card_t1 *t1, uint8_t pcb, const uint8_t *inf, size
 	if (len)
 		memcpy(t1->out + INF, inf, len);
 	t1->out_len = INF + len;
-	t1->out_len += card_t1_edc(t1->crc, t1->out, t1->out_len, t1->out + t1->out_len);
+	t1->out_len += card_t1_edc(t1->options.crc, t1->out, t1->out_len, t1->out + t1->out_len);
 	t1->out_ready = true;
 }
 
@@ -98,7 +101,8 @@ static void work_or_answer(struct card_t1 *t1)
 {
 	static const uint8_t once = 1;
 
-	if (t1->wait_ms || (t1->ask_every && t1->answers % t1->ask_every == t1->ask_every - 1)) {
+	if (t1->wait_ms || (t1->options.ask_every && t1->answers % t1->options.ask_every ==
+							     t1->options.ask_every - 1)) {
 		t1->wtx_pending = true;
 		send_s(t1, S_WTX, &once, 1);
 		return;
@@ -108,9 +112,11 @@ static void work_or_answer(struct card_t1 *t1)
 
 static void wtx_granted(struct card_t1 *t1)
 {
-	uint32_t chunk = t1->wait_ms < WTX_CHUNK_MS ? t1->wait_ms : WTX_CHUNK_MS;
+	uint32_t chunk = t1->wait_ms < t1->wtx_ms ? t1->wait_ms : t1->wtx_ms;
 
 	t1->wtx_pending = false;
+	if (t1->pending)
+		return;
 	t1->wait_ms -= chunk;
 	t1->answers++;
 	if (t1->wait_ms)
@@ -118,6 +124,16 @@ static void wtx_granted(struct card_t1 *t1)
 	else
 		send_part(t1);
 	t1->out_delay_ms = chunk;
+}
+
+static void answer(struct card_t1 *t1)
+{
+	if (t1->rsp->mute)
+		return;
+	t1->wait_ms = t1->rsp->delay_ms;
+	work_or_answer(t1);
+	if (!t1->wtx_pending)
+		t1->answers++;
 }
 
 static void command_complete(struct card_t1 *t1)
@@ -130,12 +146,10 @@ static void command_complete(struct card_t1 *t1)
 	card_apdu_process(t1->apdu, APDU_OVER_T1, t1->in, t1->in_len, t1->rsp);
 	t1->in_len = 0;
 	t1->sent = 0;
-	if (t1->rsp->mute)
-		return;
-	t1->wait_ms = t1->rsp->delay_ms;
-	work_or_answer(t1);
-	if (!t1->wtx_pending)
-		t1->answers++;
+	t1->pending = t1->rsp->pending;
+	t1->waited = false;
+	if (!t1->pending)
+		answer(t1);
 }
 
 static void i_block(struct card_t1 *t1, uint8_t pcb, const uint8_t *inf, size_t len)
@@ -188,7 +202,7 @@ static void r_block(struct card_t1 *t1, uint8_t pcb)
 
 static void resynch(struct card_t1 *t1)
 {
-	card_t1_reset(t1, t1->apdu, t1->rsp, t1->ifsc, t1->crc, t1->ask_every);
+	card_t1_reset(t1, t1->apdu, t1->rsp, &t1->options);
 	send_s(t1, S_RESYNCH | S_RESPONSE, NULL, 0);
 }
 
@@ -239,7 +253,7 @@ static void s_block(struct card_t1 *t1, uint8_t pcb, const uint8_t *inf, size_t 
 
 void card_t1_receive(struct card_t1 *t1, const uint8_t *b, size_t len)
 {
-	size_t edc_len = t1->crc ? 2 : 1;
+	size_t edc_len = t1->options.crc ? 2 : 1;
 	uint8_t edc[2];
 	size_t inf_len;
 
@@ -250,14 +264,14 @@ void card_t1_receive(struct card_t1 *t1, const uint8_t *b, size_t len)
 		return;
 	}
 	inf_len = b[LEN];
-	card_t1_edc(t1->crc, b, INF + inf_len, edc);
+	card_t1_edc(t1->options.crc, b, INF + inf_len, edc);
 	if (memcmp(edc, b + INF + inf_len, edc_len) != 0) {
 		send_r(t1, R_EDC_ERROR);
 		return;
 	}
 	/* We answer from DAD to SAD (ISO 7816-3 §11.3.2.1). */
 	t1->out[NAD] = (uint8_t)((b[NAD] & 0x07) << 4 | (b[NAD] & 0x70) >> 4);
-	if (!(b[PCB] & 0x80) && inf_len <= t1->ifsc)
+	if (!(b[PCB] & 0x80) && inf_len <= t1->options.ifsc)
 		i_block(t1, b[PCB], b + INF, inf_len);
 	else if ((b[PCB] & PCB_KIND) == PCB_R && inf_len == 0)
 		r_block(t1, b[PCB]);
@@ -267,8 +281,31 @@ void card_t1_receive(struct card_t1 *t1, const uint8_t *b, size_t len)
 		send_r(t1, R_OTHER_ERROR);
 }
 
+/* After a command whose answer was not there: sends it, or asks for time, or nothing yet. */
+static void attend(struct card_t1 *t1)
+{
+	static const uint8_t once = 1;
+
+	t1->waited = t1->rsp->pending && !t1->waited;
+	if (t1->waited)
+		return;
+	t1->pending = t1->rsp->pending;
+	t1->wtx_pending = t1->pending;
+	if (t1->pending)
+		send_s(t1, S_WTX, &once, 1);
+	else
+		answer(t1);
+}
+
 bool card_t1_send(struct card_t1 *t1, const uint8_t **bytes, size_t *len, uint32_t *delay_ms)
 {
+	if (t1->pending && !t1->out_ready && !t1->wtx_pending) {
+		attend(t1);
+		*len = 0;
+		*delay_ms = t1->wtx_ms;
+		if (t1->waited)
+			return true;
+	}
 	if (!t1->out_ready)
 		return false;
 	t1->out_ready = false;

@@ -11,23 +11,31 @@ enum {
 	T1_BLOCK_MAX = 3 + 254 + 2,
 };
 
+struct card_t1_options {
+	uint8_t ifsc;
+	uint8_t bwi;
+	bool crc;
+	uint32_t ask_every; /* asks for time before every n-th answer; 0: never without need */
+};
+
 struct card_t1 {
 	struct card_apdu *apdu;
 	struct card_response *rsp;
-	bool crc;
-	uint8_t ifsc;
+	struct card_t1_options options;
 	uint8_t ifsd;
 	uint8_t ns; /* N(S) of the next I-block we send */
 	uint8_t nr; /* N(S) we expect next */
 	uint8_t in[APDU_COMMAND_MAX];
 	size_t in_len;
 	bool in_overflow;
-	size_t sent;        /* bytes of rsp acknowledged */
-	size_t sending;     /* bytes of rsp in the I-block not yet acknowledged; 0: none */
-	uint32_t wait_ms;   /* time the application still needs */
-	uint32_t ask_every; /* asks for time before every n-th answer; 0: never without need */
+	size_t sent;      /* bytes of rsp acknowledged */
+	size_t sending;   /* bytes of rsp in the I-block not yet acknowledged; 0: none */
+	uint32_t wait_ms; /* time the application still needs */
 	uint32_t answers;
 	bool wtx_pending;          /* S(WTX request) sent */
+	bool pending;              /* a command runs whose answer nobody knows the time of */
+	bool waited;               /* meanwhile: S(WTX request) is due */
+	uint32_t wtx_ms;           /* how often it has to be sent */
 	uint8_t out[T1_BLOCK_MAX]; /* last block sent, kept for a repeat */
 	size_t out_len;
 	bool out_ready;
@@ -35,10 +43,11 @@ struct card_t1 {
 };
 
 void card_t1_reset(struct card_t1 *t1, struct card_apdu *apdu, struct card_response *rsp,
-	uint8_t ifsc, bool crc, uint32_t ask_every);
+	const struct card_t1_options *options);
 /* One burst from the reader; it should be one block. */
 void card_t1_receive(struct card_t1 *t1, const uint8_t *bytes, size_t len);
-/* The block to send and the pause before it, ms. False: nothing to send. */
+/* The block to send and the pause before it, ms; none while the answer is pending, and then the pause
+ * is until the next call. False: nothing to send. */
 bool card_t1_send(struct card_t1 *t1, const uint8_t **bytes, size_t *len, uint32_t *delay_ms);
 
 /* Redundancy code over len bytes (ISO 7816-3 §11.3.4, ISO 13239); returns its length, 1 or 2. */

@@ -250,8 +250,8 @@ const char *vpcd_ports_open(
 	const char *wrong;
 	struct port *p;
 
-	if (!ccid_takes_apdus(ccid))
-		return "card programs speak APDUs: give the reader a profile that does, too";
+	if (!ccid_waits_for_cards(ccid))
+		return "card programs take their time: give the reader bulk pipes";
 	for (p = ports->list; p; p = p->next)
 		if (p->ccid == ccid && p->slot == slot)
 			return "this slot waits for a card program already";

@@ -412,16 +412,13 @@ void ccid_wake(struct ccid_device *dev, size_t number)
 {
 	struct slot *slot = &dev->slots[number];
 
-	if (slot->job.busy && slot->response)
+	if (slot->job.busy && (slot->response || slot->job.then))
 		slot->job.due = 0;
 }
 
-bool ccid_takes_apdus(const struct ccid_device *dev)
+bool ccid_waits_for_cards(const struct ccid_device *dev)
 {
-	uint32_t level = dev->features & CCID_FEATURE_LEVEL_MASK;
-
-	return !iccd_is(&dev->intf) && (level == CCID_FEATURE_LEVEL_SHORT_APDU ||
-					       level == CCID_FEATURE_LEVEL_EXTENDED_APDU);
+	return !iccd_is(&dev->intf) && !dev->intf.raw;
 }
 
 bool ccid_present(const struct ccid_device *dev, size_t number)

@@ -75,8 +75,8 @@ bool ccid_insert(struct ccid_device *dev, size_t slot, struct card *card);
 bool ccid_remove(struct ccid_device *dev, size_t slot);
 /* The answer of the slot's card that was pending is there (card_response). */
 void ccid_wake(struct ccid_device *dev, size_t slot);
-/* Whether hosts exchange whole APDUs with it, over bulk pipes: a card needs no protocol then. */
-bool ccid_takes_apdus(const struct ccid_device *dev);
+/* Whether it asks its host for time while a card's answer is pending: not without bulk pipes. */
+bool ccid_waits_for_cards(const struct ccid_device *dev);
 bool ccid_present(const struct ccid_device *dev, size_t slot);
 /* A slot for tags, not for cards with contacts. */
 bool ccid_contactless(const struct ccid_device *dev, size_t slot);

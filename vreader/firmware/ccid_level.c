@@ -73,6 +73,28 @@ static void give_up_mute(struct slot *slot, int64_t now)
 
 /* --- Waiting for bytes of the card ------------------------------------------------------------ */
 
+static void await_card(struct slot *slot, slot_step step, int64_t now);
+
+static void await_again(struct slot *slot, int64_t now)
+{
+	slot_step then = slot->job.then;
+
+	slot->job.then = NULL;
+	await_card(slot, then, now);
+}
+
+/* A card that works on its answer for as long as it likes, up to a limit (ccid_wake() ends it). */
+static void await_pending(struct slot *slot, slot_step step, uint32_t delay_ms, int64_t now)
+{
+	if (slot->job.pending_ms >= PENDING_MAX_MS) {
+		job_fail(slot, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	slot->job.pending_ms += delay_ms;
+	slot->job.then = step;
+	job_next(slot, await_again, now + delay_ms * MS);
+}
+
 /* Takes the card's next burst into rx and has step called when it has arrived; or ends the command
  * when the card says nothing in time. */
 static void await_card(struct slot *slot, slot_step step, int64_t now)
@@ -82,6 +104,10 @@ static void await_card(struct slot *slot, slot_step step, int64_t now)
 
 	if (!card_send(slot->card, &burst) || burst.delay_ms > limit) {
 		job_next(slot, give_up_mute, now + limit * MS);
+		return;
+	}
+	if (burst.len == 0) {
+		await_pending(slot, step, burst.delay_ms, now);
 		return;
 	}
 	if (burst.len > sizeof(slot->rx) - slot->rx_len) {
