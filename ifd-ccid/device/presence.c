@@ -95,6 +95,9 @@ bool presence_tell(struct presence *presence)
 		presence->told = false;
 		presence->events++;
 	}
+	/* News that came with the answer: nobody else would have it looked into. */
+	if (presence->doubtful)
+		presence->events++;
 	presence->owed = false;
 	return presence->told;
 }

@@ -125,6 +125,38 @@ START_TEST(event_during_the_question_keeps_the_doubt)
 }
 END_TEST
 
+/* Of news and an answer that say the opposite nobody knows which is older: the next look comes at
+ * once, and asks. */
+START_TEST(doubt_that_is_left_has_the_next_look_come)
+{
+	struct presence p = { 0 };
+	uint32_t events;
+
+	presence_status(&p, CCID_ICC_ABSENT, 0);
+	ck_assert(!presence_tell(&p));
+	ck_assert_uint_eq(p.events, p.seen);
+	events = p.events;
+	presence_notice(&p, HERE);
+	presence_status(&p, CCID_ICC_ABSENT, events);
+	presence_tell(&p);
+	ck_assert_uint_ne(p.events, p.seen);
+	ck_assert(presence_must_ask(&p, true));
+	presence_status(&p, CCID_ICC_INACTIVE, p.events);
+	ck_assert(presence_tell(&p));
+	ck_assert_uint_eq(p.events, p.seen);
+	ck_assert(!presence_must_ask(&p, true));
+
+	events = p.events;
+	presence_notice(&p, GONE);
+	presence_status(&p, CCID_ICC_INACTIVE, events);
+	presence_tell(&p);
+	ck_assert_uint_ne(p.events, p.seen);
+	presence_status(&p, CCID_ICC_ABSENT, p.events);
+	ck_assert(!presence_tell(&p));
+	ck_assert_uint_eq(p.events, p.seen);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("ccid_presence");
@@ -137,6 +169,7 @@ int main(void)
 	tcase_add_test(tc, late_first_notice_is_no_news);
 	tcase_add_test(tc, answers_tell_too);
 	tcase_add_test(tc, event_during_the_question_keeps_the_doubt);
+	tcase_add_test(tc, doubt_that_is_left_has_the_next_look_come);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
 }
