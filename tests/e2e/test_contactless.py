@@ -40,6 +40,7 @@ TAG_CLIENT = 0x0FC1
 DESCRIPTOR = struct.pack("<BBHBBIIIBIIBIIIIIBBHBB", 54, 0x21, 0x0110, 0, 7, 3, 4000, 4000, 0, 10753,
     344086, 0, 254, 0, 0, 0x0002047A, 271, 0xFF, 0xFF, 0, 0, 1)
 TAGS = int(os.environ.get("CARDWIRE_STORM", "24"))
+PRECISE = "CARDWIRE_PRECISE" in os.environ  # the machine does nothing else
 BY_NAME = "[virtual readers]\nMatchUsb=1209:0001\n"
 
 
@@ -73,12 +74,15 @@ class Stack(harness.CardwireTest):
     reader = "Virtual 00 00"
     quirk_lines = ()
 
+    loud = True  # the log tells each byte
+
     def setUp(self):
         super().setUp()
         self.vreader = harness.VReader(self, profile=self.profile, card="none")
         self.daemon = harness.Pcscd(self, harness.reader_entry("Virtual", self.vreader.device(),
-            harness.CCID_LIBRARY), options=["--apdu"],
-            env=quirks(self, *self.quirk_lines) | {"LIBCCID_ifdLogLevel": "15"})
+            harness.CCID_LIBRARY), options=["--apdu"] if self.loud else [],
+            verbosity="--debug" if self.loud else "--error", env=quirks(self, *self.quirk_lines)
+            | {"LIBCCID_ifdLogLevel": "15" if self.loud else "1"})
         self.client = harness.Client(self, self.daemon)
         self.context = self.client.establish()
 
@@ -175,6 +179,7 @@ class TagsMixin:
 
 class Tags(TagsMixin, Stack):
     def test_removal_is_told_at_once(self):
+        """By the reader's own message: nobody has to ask it."""
         self.insert("tag-classic")
         self.connect()
         state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
@@ -182,14 +187,22 @@ class Tags(TagsMixin, Stack):
         for _ in range(10):
             waiting = self.client.start("status_change", self.context, 10000,
                 [[self.reader, state & ~winscard.STATE_CHANGED]])
+            before = self.transfers()
             began = time.monotonic()
             ctl(self.vreader, "remove 0")
-            waiting.value()
+            [[_, state, _]] = waiting.value()
             times.append(time.monotonic() - began)
-            self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
+            self.assertTrue(state & winscard.STATE_EMPTY)
+            self.assertEqual(self.transfers(), (before[0], before[1] + 1))
             ctl(self.vreader, "insert 0 tag-classic")
             state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
-        self.assertLess(statistics.median(times), harness.bound(0.02))
+        if PRECISE:
+            self.assertLess(statistics.median(times), 0.02)
+
+    def transfers(self):
+        """(bulk, interrupt) so far."""
+        stats = dict(line.split() for line in self.vreader.ctl("stats", "0").splitlines())
+        return int(stats["bulk_out"]) + int(stats["bulk_in"]), int(stats["interrupt"])
 
 
 class TagsPolled(TagsMixin, Stack):
@@ -342,15 +355,27 @@ class DualExclusive(Dual):
 
 
 class Storm(Stack):
-    """Tags that stay for 50 ms to 2 s while applications speak to them."""
+    """Tags that stay for 50 ms to 2 s while applications speak to them: memory tags and tags with
+    commands in turn. The reader needs some time for each answer, so that most tags leave during an
+    exchange, some answers come after their tag has left, and the machine has time left to measure
+    by. For the same reason the log is quiet: a pipe that nobody empties holds up who writes to it."""
     LONGEST_S = 2.0 if TAGS >= 100 else 0.3
+    READER_MS = 5  # what the reader needs for each answer
+    ECHO_MS = 10   # what a tag needs for some of them
     LATENCY_S = 0.02
+    loud = False
     tags = TAGS
 
     def setUp(self):
         super().setUp()
+        script = self.tmp / "slow.fault"
+        script.write_text(f"on {self.slow} * delay {self.READER_MS}\n")
+        self.vreader.ctl("faults", "0", script)
         self.in_field = {}  # UID: when it came at the earliest, and left at the latest
         self.wrong, self.good = [], []
+        self.cut = 0  # exchanges that their tag has left
+
+    slow = "XfrBlock"
 
     def judge(self, first, answer, began, ended):
         """An answer is right when its tag was there while it was asked, and is the one before's."""
@@ -359,6 +384,28 @@ class Storm(Stack):
             self.wrong.append((first, answer))
         else:
             self.good.append(answer)
+
+    def judge_echo(self, first, answer):
+        """Each second tag has commands."""
+        if answer != ("6a81" if int(first[:-4], 16) % 2 else "07089000"):
+            self.wrong.append((first, answer))
+
+    def speak(self, client, handle):
+        """With one tag, until it has left."""
+        first = None
+        while True:
+            began = time.monotonic()
+            rv, answer = client.start("transmit", handle, GET_UID).result()
+            if rv != 0:
+                break
+            first = first or answer
+            self.judge(first, answer, began, time.monotonic())
+            rv, answer = client.start("transmit", handle,
+                f"80EE{self.ECHO_MS:04x}02070800").result()
+            if rv != 0:
+                break
+            self.judge_echo(first, answer)
+        self.cut += first is not None
 
     def talk(self, stop):
         client = harness.Client(self, self.daemon)
@@ -369,20 +416,15 @@ class Storm(Stack):
                 client.start("status_change", context, 100, [[self.reader,
                     winscard.STATE_EMPTY]]).result()
                 continue
-            first = None
-            while True:
-                began = time.monotonic()
-                rv, answer = client.start("transmit", value["handle"], GET_UID).result()
-                if rv != 0:
-                    break
-                first = first or answer
-                self.judge(first, answer, began, time.monotonic())
+            self.speak(client, value["handle"])
             client.start("disconnect", value["handle"]).result()
 
-    def present(self, uid, rng, stop):
+    def present(self, number, rng, stop):
         """Has a tag in the field for a while; how long its removal took to be told."""
+        uid = f"{number:08x}"
         self.in_field[uid] = (time.monotonic(), float("inf"))
-        ctl(self.vreader, f"insert 0 tag-classic uid={uid}")
+        kind = "tag-classic" if number % 2 else "tag-a"
+        ctl(self.vreader, f"insert 0 {kind} uid={uid}")
         self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
         stop.wait(rng.uniform(0.05, self.LONGEST_S))
         began = time.monotonic()
@@ -398,18 +440,20 @@ class Storm(Stack):
         for thread in talkers:
             thread.start()
         try:
-            times = [self.present(f"{i:08x}", rng, stop) for i in range(1, self.tags + 1)]
+            times = [self.present(i, rng, stop) for i in range(1, self.tags + 1)]
         finally:
             stop.set()
             for thread in talkers:
                 thread.join(harness.CALL_S)
         times.sort()
-        print(f"{self.tags} tags, {len(self.good)} answers; removal told after "
+        print(f"{self.tags} tags, {len(self.good)} answers, {self.cut} cut off; removal told after "
             + ", ".join(f"{share} %: {times[(len(times) * share - 1) // 100] * 1000:.1f} ms"
                 for share in (50, 95, 100)), file=sys.stderr)
         self.assertEqual(self.wrong, [])
         self.assertGreater(len(self.good), self.tags)
-        self.assertLess(statistics.median(times), harness.bound(self.LATENCY_S))
+        self.assertGreater(self.cut, self.tags // 2)
+        if PRECISE:
+            self.assertLess(times[-1], self.READER_MS / 1000 + self.LATENCY_S)
         # The slot is as good as new.
         self.insert("tag-a")
         self.expect(self.connect(ATR_A), "80EC0000020708" + "00", "07089000")
@@ -420,6 +464,7 @@ class StormRaw(Storm):
     profile = "contactless-raw"
     reader = "Virtual [Contactless] 00 00"
     quirk_lines = ("contactless-dialect=pn532",)
+    slow = "Escape"
     LATENCY_S = 0.42
     tags = TAGS // 3
 
