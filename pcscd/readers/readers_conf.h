@@ -13,8 +13,9 @@
  *	POWERON      demand
  *
  * A reader is a group of lines in any order: FRIENDLYNAME, LIBPATH, and DEVICENAME or CHANNELID or
- * both; POWERGRACE and POWERON as it likes. A keyword that the group already has begins the next group. '#' starts a comment; a value
- * stands on the line of its keyword and is quoted if it holds spaces.
+ * both; POWERGRACE and POWERON as it likes. A keyword that the group already has begins the next
+ * group. '#' starts a comment; a value stands on the line of its keyword and is quoted if it holds
+ * spaces.
  *
  * What is wrong is logged as an error with file and line, and costs that reader: the others stand.
  * A wrong POWERGRACE or POWERON costs that line only.
@@ -42,8 +43,7 @@ struct conf_reader {
 struct readers_conf {
 	struct conf_reader *readers;
 	size_t count;
-	unsigned
-		errors; /* faults found; all but the first 20 of a file are only counted in the log */
+	unsigned errors; /* faults found; of a file's, the log has the first 20 and the number */
 };
 
 /*
