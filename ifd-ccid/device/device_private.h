@@ -35,6 +35,7 @@ struct io {
 	uint8_t type; /* of the command under way */
 	uint8_t seq;
 	int64_t deadline;
+	int64_t look_at; /* for an answer that stands in the pipe without an end */
 	struct ccid_patience patience;
 	size_t expect; /* longest answer that is likely, bytes; 0: not known */
 	struct ccid_answer answer;

@@ -16,6 +16,7 @@ enum {
 	ICCD_READ = 4096,                                  /* the longest data stage of iccd.c */
 	MAX_LOOKS = 3,     /* in the life of a device: one that leaves packets out shows soon */
 	LOOK_MS = 1000,    /* without an answer, until a look for one without an end */
+	NUDGE_MS = 5000,   /* the same, where to look is to ask the reader */
 	REST_MS = 2000,    /* for the rest of a message that came in parts */
 	OUT_MS = 5000,     /* for a command to be taken, once its answer is there */
 	RECOVER_MS = 3000, /* for recovery after a failure */
@@ -181,6 +182,18 @@ static struct io *waiting_io(struct device *device, const struct ccid_answer *an
 	return io;
 }
 
+/*
+ * When to look for an answer without an end, after this sign of life of the reader. Where looking
+ * means asking, the card's own times are over by then, as far as the time-out knows them.
+ */
+static int64_t look_time(const struct io *io)
+{
+	if (io->device->port->keeps_partial)
+		return deadline_in_ms(LOOK_MS);
+	return deadline_min(
+		deadline_in_ms(NUDGE_MS), deadline_in_ms(io->patience.timeout_ms * 3 / 4));
+}
+
 /* The reader asks for time: bError times the usual, which is at least once (CCID 1.1 §6.2.6). */
 static void extend(struct io *io, uint8_t factor)
 {
@@ -189,6 +202,7 @@ static void extend(struct io *io, uint8_t factor)
 	if (gain > io->patience.ceiling_ms)
 		gain = io->patience.ceiling_ms;
 	io->deadline = deadline_min(deadline_in_ms(gain), io->patience.end);
+	io->look_at = look_time(io);
 }
 
 /* A whole message, or one that can never be whole. */
@@ -253,19 +267,54 @@ static bool take(struct device *device)
 	return true;
 }
 
-static void fail_all(struct device *device)
-{
-	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
-		if (device->ios[i] && device->ios[i]->state == IO_WAITING)
-			settle(device->ios[i], IO_FAILED);
-}
-
 static void read_packetwise(struct device *device)
 {
 	if (!device->packetwise)
 		log_line(LOG_INFO, "device %s: answers are read packet by packet from now on",
 			device->name);
 	device->packetwise = true;
+}
+
+/*
+ * Length of the first message of a transfer. After one of whole packets the reader should have sent
+ * an empty packet; where it has not, its next message goes on in the same transfer.
+ */
+static size_t first_length(const struct device *device)
+{
+	struct ccid_answer answer;
+	size_t len;
+
+	if (ccid_get_answer(device->in_bytes, device->in_len, longest_answer(device), &answer) !=
+		CCID_TRAILING)
+		return device->in_len;
+	len = CCID_MSG_HEADER_SIZE + le32(device->in_bytes + CCID_MSG_dwLength);
+	return len % device->interface.bulk_in_packet == 0 ? len : device->in_len;
+}
+
+/* All messages of a transfer, or of several that bring one. */
+static void take_all(struct device *device)
+{
+	while (device->in_len > 0) {
+		uint8_t *bytes = device->in_bytes;
+		size_t first = first_length(device);
+		size_t rest = device->in_len - first;
+
+		if (rest > 0)
+			read_packetwise(device);
+		device->in_len = first;
+		if (!take(device))
+			return;
+		/* The buffer may be the slot's by now, which gets the lock after us. */
+		memmove(device->in_bytes, bytes + first, rest);
+		device->in_len = rest;
+	}
+}
+
+static void fail_all(struct device *device)
+{
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		if (device->ios[i] && device->ios[i]->state == IO_WAITING)
+			settle(device->ios[i], IO_FAILED);
 }
 
 /* Of a transfer that was cancelled since it didn't end: what has come of an answer all the same. */
@@ -275,11 +324,22 @@ static void harvest(struct device *device, size_t len)
 		return;
 	read_packetwise(device);
 	device->in_len += len;
-	if (take(device))
-		device->in_len = 0;
+	take_all(device);
 }
 
-/* Whoever's answer it is, it is as secret as what its slot is at. */
+/* Whether a transfer was ended by the empty packet behind whole ones, or is that packet. */
+static bool ends_with_empty(const struct device *device, const struct port_transfer *transfer)
+{
+	if (transfer->actual == 0)
+		return device->in_len == 0 && device->filled;
+	return transfer->actual < transfer->length &&
+	       transfer->actual % device->interface.bulk_in_packet == 0;
+}
+
+/*
+ * Whoever's answer it is, it is as secret as what its slot is at; where others follow it in the same
+ * transfer, as if all were secret.
+ */
 static void record_in(struct device *device, const struct port_transfer *transfer)
 {
 	const uint8_t *message = device->in_bytes;
@@ -289,7 +349,8 @@ static void record_in(struct device *device, const struct port_transfer *transfe
 
 	if (transfer->status == PORT_CANCELLED && transfer->actual == 0)
 		return;
-	if (len > CCID_MSG_bSlot && message[CCID_MSG_bSlot] < device->interface.ccid.slots)
+	if (len >= CCID_MSG_HEADER_SIZE && message[CCID_MSG_bSlot] < device->interface.ccid.slots &&
+		le32(message + CCID_MSG_dwLength) >= len - CCID_MSG_HEADER_SIZE)
 		io = device->ios[message[CCID_MSG_bSlot]];
 	recorder_bulk(device->recorder, transfer->endpoint, transfer->status, message,
 		device->in_len, len, io ? &io->secrecy : &stray);
@@ -304,14 +365,13 @@ static void on_in(struct port_transfer *transfer)
 	record_in(device, transfer);
 	switch (transfer->status) {
 	case PORT_OK:
+		device->ends = device->ends || ends_with_empty(device, transfer);
+		device->filled = transfer->actual == transfer->length;
 		device->in_len += transfer->actual;
 		if (++device->useless > MAX_USELESS)
 			fail_all(device);
-		if (transfer->actual == 0 && device->in_len == 0 && device->filled)
-			device->ends = true;
-		device->filled = transfer->actual == transfer->length;
-		if (transfer->actual > 0 && take(device))
-			device->in_len = 0;
+		if (transfer->actual > 0)
+			take_all(device);
 		pipe_listen(device);
 		break;
 	case PORT_CANCELLED:
@@ -361,23 +421,83 @@ uint8_t pipe_next_seq(struct device *device)
 	return seq;
 }
 
-/* With the lock held, which is given up for a while: is there an answer that has no end? */
-static void look(struct device *device)
+/* With the lock held: sends what io->out has. */
+static void send_out(struct io *io)
 {
+	struct device *device = io->device;
+
+	if (device->gone)
+		return;
+	io->out_pending = true;
+	if (!port_submit(device->port, &io->out)) {
+		io->out_pending = false;
+		device_lost(device);
+	}
+}
+
+/* Makes io->out, which is not pending, this command. */
+static void fill_out(struct io *io, const struct ccid_command *command, uint8_t seq)
+{
+	struct device *device = io->device;
+
+	ccid_put_header(io->out_bytes, command, (uint8_t)io->slot, seq);
+	if (command->len)
+		memcpy(io->out_bytes + CCID_MSG_abData, command->data, command->len);
+	io->out.length = CCID_MSG_HEADER_SIZE + command->len;
+	log_line(LOG_COMM, "device %s: slot %u -> %02X bSeq %u, %zu bytes", device->name, io->slot,
+		command->type, seq, command->len);
+	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0, io->out.length,
+		&io->secrecy);
+}
+
+/*
+ * Makes the reader send a short packet, which ends the transfer that holds an answer without an end:
+ * a slot with an answer out is not busy, and tells its status. One that is still at work says just
+ * that (CMD_SLOT_BUSY, CCID 1.1 §6.2.6), or nothing before it is done.
+ */
+static void nudge(struct io *io)
+{
+	static const struct ccid_command status = { .type = PC_to_RDR_GetSlotStatus };
+	struct device *device = io->device;
+
+	if (io->type != PC_to_RDR_XfrBlock || io->out_pending || !device->in_pending ||
+		device->in.length <= device->interface.bulk_in_packet)
+		return;
+	log_line(LOG_INFO, "device %s: slot %u: no answer yet, the slot's status is asked",
+		device->name, io->slot);
+	fill_out(io, &status, device->seq++);
+	send_out(io);
+	if (io->deadline < deadline_in_ms(LOOK_MS))
+		io->deadline = deadline_min(deadline_in_ms(LOOK_MS), io->patience.end);
+}
+
+/* With the lock held, which may be given up for a while: is there an answer that has no end? */
+static void look(struct io *io)
+{
+	struct device *device = io->device;
+
 	device->looks++;
+	if (!device->port->keeps_partial) {
+		nudge(io);
+		return;
+	}
 	pthread_mutex_unlock(&device->lock);
 	port_cancel(device->port, &device->in);
 	pthread_mutex_lock(&device->lock);
 	pipe_listen(device);
 }
 
+static bool may_look(const struct device *device)
+{
+	return !device->packetwise && device->looks < MAX_LOOKS &&
+	       (device->port->keeps_partial || !(device->ends || device->port->framed));
+}
+
 /* With the lock held, until the exchange has ended. */
 static enum ccid_result await(struct io *io, bool abortable)
 {
 	struct device *device = io->device;
-	bool may_look =
-		device->port->keeps_partial && !device->packetwise && device->looks < MAX_LOOKS;
-	int64_t look_at = deadline_in_ms(LOOK_MS);
+	bool looks = abortable && may_look(device);
 	int64_t out_deadline = 0;
 
 	for (;;) {
@@ -395,13 +515,13 @@ static enum ccid_result await(struct io *io, bool abortable)
 			io->deadline = out_deadline;
 		if (deadline_now() >= io->deadline)
 			return out_deadline ? CCID_GARBLED : CCID_TIMEOUT;
-		if (may_look && deadline_now() >= look_at) {
-			may_look = false;
-			look(device);
+		if (looks && deadline_now() >= io->look_at) {
+			looks = false;
+			look(io);
 			continue;
 		}
 		deadline_cond_wait(&io->cond, &device->lock,
-			may_look ? deadline_min(look_at, io->deadline) : io->deadline);
+			looks ? deadline_min(io->look_at, io->deadline) : io->deadline);
 	}
 	if (ccid_command_status(&io->answer) == CCID_COMMAND_OK)
 		return CCID_OK;
@@ -415,31 +535,18 @@ enum ccid_result pipe_exchange(
 	enum ccid_result result;
 	bool cancel;
 
-	ccid_put_header(io->out_bytes, command, (uint8_t)io->slot, seq);
-	if (command->len)
-		memcpy(io->out_bytes + CCID_MSG_abData, command->data, command->len);
-	io->out.length = CCID_MSG_HEADER_SIZE + command->len;
-	log_line(LOG_COMM, "device %s: slot %u -> %02X bSeq %u, %zu bytes", device->name, io->slot,
-		command->type, seq, command->len);
-
 	io->secrecy.shape = command->shape;
-	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0, io->out.length,
-		&io->secrecy);
+	fill_out(io, command, seq);
 	pthread_mutex_lock(&device->lock);
 	io->type = command->type;
 	io->seq = seq;
 	io->expect = command->expect ? CCID_MSG_HEADER_SIZE + command->expect : 0;
 	io->deadline = deadline_min(deadline_in_ms(io->patience.timeout_ms), io->patience.end);
+	io->look_at = look_time(io);
 	io->state = IO_WAITING;
 	device->waiting++;
 	pipe_listen(device);
-	if (!device->gone) {
-		io->out_pending = true;
-		if (!port_submit(device->port, &io->out)) {
-			io->out_pending = false;
-			device_lost(device);
-		}
-	}
+	send_out(io);
 	result = await(io, abortable);
 	settle(io, IO_IDLE);
 	cancel = io->out_pending;

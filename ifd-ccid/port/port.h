@@ -79,6 +79,7 @@ struct port {
 	/* To be set before port_claim(): what a kernel driver has stays its. */
 	atomic_bool leave_kernel_driver;
 	bool keeps_partial; /* a cancelled IN transfer tells in `actual` what it had brought */
+	bool framed;        /* an IN transfer ends with its message, whatever its length */
 	void (*gone)(void *owner); /* as given to port_open() */
 	void *owner;
 };

@@ -514,6 +514,7 @@ struct port *port_serial_open(const char *name, void (*gone)(void *owner), void 
 		return NULL;
 	s->port.ops = &ops;
 	s->port.interface = -1;
+	s->port.framed = true;
 	s->port.gone = gone;
 	s->port.owner = owner;
 	s->port.device = s->device_descriptor;

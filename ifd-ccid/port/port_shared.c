@@ -262,6 +262,7 @@ static void attach(struct view *view, struct shared *shared)
 	view->port.address = shared->port->address;
 	memcpy(view->port.place, shared->port->place, sizeof(view->port.place));
 	view->port.keeps_partial = shared->port->keeps_partial;
+	view->port.framed = shared->port->framed;
 	view->shared = shared;
 	view->next = shared->views;
 	shared->views = view;

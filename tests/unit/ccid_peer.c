@@ -20,6 +20,7 @@ enum {
 	INT_EP = 0x83,
 	MAX_MESSAGE = 271,
 	MAX_QUEUE = 8,
+	PACKET = 64,
 	EPIPE_ON_WIRE = 32,
 };
 
@@ -38,7 +39,7 @@ static const uint8_t configuration[] = { 9, 2, 93, 0, 1, 1, 0, 0x80, 50, 9, 4, 0
 static const uint8_t atr[] = { 0x3B, 0x80, 0x80, 0x01, 0x01 };
 
 struct packet {
-	uint8_t bytes[2 * MAX_MESSAGE];
+	uint8_t bytes[4 * MAX_MESSAGE];
 	size_t len;
 	bool stall;
 };
@@ -54,14 +55,14 @@ struct peer {
 	enum peer_fault fault;
 	struct peer_counts counts;
 	uint32_t in_seqnum; /* waiting bulk-IN, 0: none */
-	uint32_t in_room;
 	uint32_t int_seqnum;
 	struct packet queue[MAX_QUEUE];
 	size_t queued;
 	bool halted;
-	bool stuck; /* answers "slot busy" */
-	bool dead;  /* answers nothing for slot 0 */
-	uint8_t late[CCID_MSG_HEADER_SIZE];
+	bool stuck;                /* answers "slot busy" */
+	bool dead;                 /* answers nothing for slot 0 */
+	uint8_t late[MAX_MESSAGE]; /* the XfrBlock that is answered later */
+	size_t late_len;
 	bool has_late;
 	uint32_t late_out;
 };
@@ -111,6 +112,44 @@ static int32_t stall_status(const struct peer *peer)
 	return peer->fault == PEER_POSITIVE_ERRORS ? EPIPE_ON_WIRE : -EPIPE_ON_WIRE;
 }
 
+static void take_first(struct peer *peer, struct packet *packet)
+{
+	*packet = peer->queue[0];
+	memmove(peer->queue, peer->queue + 1, --peer->queued * sizeof(*packet));
+}
+
+static void put_first(struct peer *peer, const struct packet *packet)
+{
+	memmove(peer->queue + 1, peer->queue, peer->queued++ * sizeof(*packet));
+	peer->queue[0] = *packet;
+}
+
+/*
+ * Fills a transfer as a reader does that never sends an empty packet: whole packets are followed by
+ * the next message. False: the transfer waits for that.
+ */
+static bool fill_without_end(struct peer *peer, struct packet *packet)
+{
+	struct packet rest = { .len = 0 };
+	size_t room = peer->counts.in_room;
+
+	if (packet->len % PACKET == 0 && packet->len < room) {
+		if (!peer->queued)
+			return false;
+		take_first(peer, &rest);
+		memcpy(packet->bytes + packet->len, rest.bytes, rest.len);
+		packet->len += rest.len;
+		rest.len = 0;
+	}
+	if (packet->len > room) {
+		rest.len = packet->len - room;
+		memcpy(rest.bytes, packet->bytes + room, rest.len);
+		packet->len = room;
+		put_first(peer, &rest);
+	}
+	return true;
+}
+
 /* Brings what is queued to a waiting bulk-IN. */
 static void serve_in(struct peer *peer)
 {
@@ -126,8 +165,12 @@ static void serve_in(struct peer *peer)
 		return_submit(peer, seqnum, stall_status(peer), NULL, 0, 0);
 		return;
 	}
-	packet = peer->queue[0];
-	memmove(peer->queue, peer->queue + 1, --peer->queued * sizeof(packet));
+	take_first(peer, &packet);
+	if (peer->fault == PEER_NO_END && !fill_without_end(peer, &packet)) {
+		put_first(peer, &packet);
+		peer->in_seqnum = seqnum;
+		return;
+	}
 	return_submit(peer, seqnum, 0, packet.bytes, packet.len, (uint32_t)packet.len);
 }
 
@@ -183,7 +226,8 @@ static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
 	data[n + 1] = 0x00;
 	good = answer_to(command, RDR_to_PC_DataBlock, 0, data, n + 2);
 	bad = good;
-	memcpy(peer->late, command, sizeof(peer->late));
+	memcpy(peer->late, command, len);
+	peer->late_len = len;
 	switch (peer->fault) {
 	case PEER_STALE:
 		bad.bytes[CCID_MSG_bSeq]--;
@@ -219,6 +263,11 @@ static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
 		break;
 	case PEER_ENDLESS:
 		extend(peer, command);
+		return;
+	case PEER_AT_WORK:
+		if (peer->has_late)
+			break;
+		peer->has_late = true;
 		return;
 	case PEER_LATE:
 		peer->has_late = true;
@@ -264,6 +313,14 @@ static void run_command(struct peer *peer, const uint8_t *command, size_t len)
 		m = answer_to(command, RDR_to_PC_SlotStatus, CCID_COMMAND_FAILED, NULL, 0);
 		m.bytes[CCID_MSG_bError] = CCID_ERROR_CMD_SLOT_BUSY;
 		queue(peer, m.bytes, m.len);
+		return;
+	}
+	if (peer->fault == PEER_AT_WORK && peer->has_late) {
+		m = answer_to(command, RDR_to_PC_SlotStatus, CCID_COMMAND_FAILED, NULL, 0);
+		m.bytes[CCID_MSG_bError] = CCID_ERROR_CMD_SLOT_BUSY;
+		queue(peer, m.bytes, m.len);
+		xfr_block(peer, peer->late, peer->late_len);
+		peer->has_late = false;
 		return;
 	}
 	switch (command[CCID_MSG_bMessageType]) {
@@ -352,7 +409,7 @@ static bool submit(struct peer *peer, const uint8_t *header)
 	} else if (ep == (IN_EP & USB_ENDPOINT_NUMBER_MASK)) {
 		peer->counts.bulk_in++;
 		peer->in_seqnum = seqnum;
-		peer->in_room = len;
+		peer->counts.in_room = len;
 		if (peer->fault == PEER_TOO_MUCH) {
 			return_submit(peer, seqnum, 0, data, len + 64, len + 64);
 			peer->in_seqnum = 0;

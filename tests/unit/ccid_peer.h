@@ -45,6 +45,8 @@ enum peer_fault {
 	PEER_NO_ANSWER,   /* none, but Abort works */
 	PEER_DEAF,        /* none, and Abort stalls; halts end it */
 	PEER_LATE,        /* the answer comes when the Abort does */
+	PEER_NO_END,      /* no transfer ends with a whole packet, unless it is full */
+	PEER_AT_WORK,     /* the answer comes after GetSlotStatus, which is refused (slot busy) */
 	PEER_STALL_IN,    /* bulk-IN halts */
 	PEER_STUCK,       /* none, and the slot is busy until its card is powered down */
 	PEER_POWERLESS, /* refused: somebody else has reset the port, and the card is without power */
@@ -80,6 +82,7 @@ struct peer_counts {
 	unsigned aborts; /* PC_to_RDR_Abort */
 	unsigned resets;
 	unsigned out_before_in; /* a command came while no bulk-IN was waiting */
+	uint32_t in_room;       /* of the last bulk-IN, bytes */
 };
 struct peer_counts peer_counts(struct peer *peer);
 

@@ -37,13 +37,11 @@ static void stop(void)
 	peer_stop(peer);
 }
 
-/* XfrBlock of 4 bytes made of TAG; CCID_OK only with the right answer. */
-static enum ccid_result xfr_within(unsigned slot, uint8_t tag, int wait_ms, int end_ms)
+/* XfrBlock of LEN bytes, at least 4, made of TAG; CCID_OK only with the right answer. */
+static enum ccid_result xfr_of(unsigned slot, uint8_t tag, size_t len, int wait_ms, int end_ms)
 {
-	uint8_t data[] = { 0, 0xB0, tag, (uint8_t)~tag };
-	struct ccid_command command = {
-		.type = PC_to_RDR_XfrBlock, .data = data, .len = sizeof(data)
-	};
+	uint8_t data[256] = { 0, 0xB0, tag, (uint8_t)~tag };
+	struct ccid_command command = { .type = PC_to_RDR_XfrBlock, .data = data, .len = len };
 	struct ccid_patience patience = {
 		.timeout_ms = wait_ms, .ceiling_ms = wait_ms, .end = deadline_in_ms(end_ms)
 	};
@@ -53,11 +51,16 @@ static enum ccid_result xfr_within(unsigned slot, uint8_t tag, int wait_ms, int 
 	device_call_begin(device, slot);
 	result = device_exchange(device, slot, &command, &patience, false, &answer);
 	if (result == CCID_OK) {
-		ck_assert_uint_eq(answer.len, sizeof(data) + 2);
-		ck_assert_mem_eq(answer.data, data, sizeof(data));
+		ck_assert_uint_eq(answer.len, len + 2);
+		ck_assert_mem_eq(answer.data, data, len);
 	}
 	device_call_end(device, slot);
 	return result;
+}
+
+static enum ccid_result xfr_within(unsigned slot, uint8_t tag, int wait_ms, int end_ms)
+{
+	return xfr_of(slot, tag, 4, wait_ms, end_ms);
 }
 
 static enum ccid_result xfr(unsigned slot, uint8_t tag)
@@ -87,9 +90,10 @@ static const struct {
 	{ PEER_TRUNCATED, CCID_TIMEOUT, 4000 },
 	{ PEER_EXTENSIONS, CCID_OK, 1000 },
 	{ PEER_ENDLESS, CCID_TIMEOUT, 4000 },
-	{ PEER_NO_ANSWER, CCID_TIMEOUT, 2000 },
+	{ PEER_NO_ANSWER, CCID_TIMEOUT, 4000 },
 	{ PEER_DEAF, CCID_TIMEOUT, 4000 },
-	{ PEER_LATE, CCID_TIMEOUT, 2000 },
+	{ PEER_LATE, CCID_TIMEOUT, 4000 },
+	{ PEER_AT_WORK, CCID_OK, 4000 },
 	{ PEER_STALL_IN, CCID_GARBLED, 2000 },
 	{ PEER_STUCK, CCID_TIMEOUT, 4000 },
 };
@@ -204,6 +208,78 @@ START_TEST(transfers_are_few)
 	ck_assert_uint_eq(counts.interrupt, 1);
 	ck_assert_uint_eq(counts.clear_feature, 0);
 	ck_assert_uint_eq(counts.out_before_in, 0);
+	stop();
+}
+END_TEST
+
+enum {
+	PACKET = 64,
+	WHOLE = PACKET - CCID_MSG_HEADER_SIZE - 2, /* bytes whose answer is one packet */
+	PATIENT_MS = 2000,
+	LONG_MS = 20000,
+};
+
+static void *hammer_whole(void *arg)
+{
+	unsigned slot = *(unsigned *)arg;
+
+	for (unsigned i = 0; i < 200; i++)
+		if (xfr_of(slot, (uint8_t)i, WHOLE + PACKET * (i % 3), PATIENT_MS, LONG_MS) !=
+			CCID_OK)
+			return arg;
+	return NULL;
+}
+
+/*
+ * An answer that has come but for the empty packet behind it is found by a question of which the
+ * answer ends the transfer; after that the reader is read packet by packet.
+ */
+START_TEST(answer_without_an_end)
+{
+	start(PEER_NO_END);
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, 1);
+	ck_assert_uint_gt(peer_counts(peer).in_room, PACKET);
+	ck_assert_int_eq(xfr_of(0, 2, WHOLE + PACKET, PATIENT_MS, LONG_MS), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, 3);
+	for (uint8_t tag = 3; tag < 20; tag++)
+		ck_assert_int_eq(
+			xfr_of(tag & 1, tag, WHOLE + PACKET * (tag % 3U), PATIENT_MS, LONG_MS),
+			CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, 3 + 17);
+	ck_assert_uint_eq(peer_counts(peer).aborts, 0);
+	stop();
+}
+END_TEST
+
+/* Two answers in one transfer are two answers, each for its slot. */
+START_TEST(answers_in_one_transfer)
+{
+	unsigned slots[] = { 0, 1 };
+	pthread_t threads[2];
+	void *failed;
+
+	start(PEER_NO_END);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, hammer_whole, &slots[i]);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	stop();
+}
+END_TEST
+
+/* A reader that is merely slow is asked, says that it is busy, and is taken for no worse. */
+START_TEST(slow_answer)
+{
+	start(PEER_AT_WORK);
+	ck_assert_int_eq(xfr_of(0, 1, WHOLE, PATIENT_MS, LONG_MS), CCID_OK);
+	peer_set_fault(peer, PEER_GOOD);
+	ck_assert_int_eq(xfr(0, 2), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, 3);
+	ck_assert_uint_gt(peer_counts(peer).in_room, PACKET);
+	ck_assert_uint_eq(peer_counts(peer).aborts, 0);
 	stop();
 }
 END_TEST
@@ -423,6 +499,9 @@ int main(void)
 		tc, opening_fails_in_time, 0, sizeof(unopenable) / sizeof(unopenable[0]));
 	tcase_add_test(tc, absent_server);
 	tcase_add_test(tc, transfers_are_few);
+	tcase_add_test(tc, answer_without_an_end);
+	tcase_add_test(tc, answers_in_one_transfer);
+	tcase_add_test(tc, slow_answer);
 	tcase_add_test(tc, card_events);
 	tcase_add_test(tc, port_reset);
 	tcase_add_test(tc, port_reset_by_others);
