@@ -289,9 +289,12 @@ void log_close(void)
 	pthread_mutex_unlock(&state.lock);
 }
 
-void log_about_reader(const char *reader)
+const char *log_about_reader(const char *reader)
 {
+	const char *before = about_reader;
+
 	about_reader = reader;
+	return before;
 }
 
 void log_about_client(pid_t pid)

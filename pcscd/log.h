@@ -61,8 +61,9 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 /*
  * What the lines of the calling thread are about from now on, for the journal: the reader's name
  * and the client's process. `reader` must stay valid until it is replaced; NULL and 0 are nobody.
+ * log_about_reader() returns what was said before, to be said again.
  */
-void log_about_reader(const char *reader);
+const char *log_about_reader(const char *reader);
 void log_about_client(pid_t pid);
 
 /* True if standard output is a stream to the journal, as the service manager sets it up. */

@@ -216,11 +216,15 @@ static void on_answer(void *context, const struct polkit_question *question,
 	pthread_mutex_unlock(&access->lock);
 	if (closing)
 		return;
+	log_about_client(question->pid);
+	log_about_reader(question->reader);
 	if (answer == POLKIT_ABSENT && !told)
 		log_absent(why);
 	if (answer != POLKIT_YES)
 		log_denial(access, question->pid, question->uid, question->action, question->reader,
 			denial_reason(answer, why));
+	log_about_reader(NULL);
+	log_about_client(0);
 	access->verdict(question->ticket, answer == POLKIT_YES);
 }
 

@@ -131,12 +131,12 @@ static bool choose_lane(struct channel *channel, enum safety safety)
 void channel_enter(struct channel *channel)
 {
 	pthread_mutex_lock(&channel->lane->busy);
-	log_about_reader(channel->name);
+	channel->about_before = log_about_reader(channel->name);
 }
 
 void channel_leave(struct channel *channel)
 {
-	log_about_reader(NULL);
+	log_about_reader(channel->about_before);
 	pthread_mutex_unlock(&channel->lane->busy);
 }
 

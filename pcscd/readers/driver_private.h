@@ -78,6 +78,7 @@ struct channel {
 	bool tell_removed; /* wants TAG_IFD_DEVICE_REMOVED */
 	bool secret;       /* the last APDU was; in the channel's turn */
 	char name[NAME_SIZE];
+	const char *about_before; /* whom log lines named before channel_enter() */
 };
 
 /* Around each call of an entry point but those outside the lanes: waits for the channel's lane, and

@@ -74,8 +74,10 @@ static void come_up(struct device *device)
 /* One slot, from its first look on; returns when it is stopped or its device is gone. */
 static void run_slot(struct device *device, struct slot *slot)
 {
-	bool there = slot_monitor_first(slot) && !is_retired(device);
+	bool there;
 
+	log_about_reader(slot->name);
+	there = slot_monitor_first(slot) && !is_retired(device);
 	if (there) {
 		if (slot == device->slots[0])
 			come_up(device);
@@ -88,6 +90,7 @@ static void run_slot(struct device *device, struct slot *slot)
 	else if (there)
 		slot_monitor(slot);
 	device_retire(device, READERS_END_NO_DEVICE, true);
+	log_about_reader(NULL);
 }
 
 struct monitor {
