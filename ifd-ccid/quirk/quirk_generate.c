@@ -66,6 +66,12 @@ static void put_name(const struct quirk_usb *usb, const char *name)
 	fputs("</string>\n", stdout);
 }
 
+static void put_switch(const struct quirk_usb *usb, const char *name)
+{
+	printf("# %s\nATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", GOTO=\"pcscd_reader\"\n",
+		name, usb->vid, usb->pid);
+}
+
 static void put_rule(const struct quirk_usb *usb, const char *name)
 {
 	printf("# %s\nATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", "
@@ -86,24 +92,32 @@ static void put_modalias(const struct quirk_usb *usb, const char *name)
 	printf("    <modalias>usb:v%04Xp%04Xd*</modalias>\n", usb->vid, usb->pid);
 }
 
+/* Readers that their class doesn't tell: of class FFh, or none before they are switched. */
+static void each_reader(const struct quirk_table *table, visitor *visit)
+{
+	each_usb(table, QUIRK_VENDOR_CLASS, visit);
+	each_usb(table, QUIRK_MODE_SWITCH, visit);
+}
+
 static void vendors(const struct quirk_table *table)
 {
-	each_usb(table, QUIRK_VENDOR_CLASS, put_vendor);
+	each_reader(table, put_vendor);
 }
 
 static void products(const struct quirk_table *table)
 {
-	each_usb(table, QUIRK_VENDOR_CLASS, put_product);
+	each_reader(table, put_product);
 }
 
 static void names(const struct quirk_table *table)
 {
-	each_usb(table, QUIRK_VENDOR_CLASS, put_name);
+	each_reader(table, put_name);
 }
 
 static void rules(const struct quirk_table *table)
 {
 	each_usb(table, QUIRK_VENDOR_CLASS, put_rule);
+	each_usb(table, QUIRK_MODE_SWITCH, put_switch);
 }
 
 static void awake(const struct quirk_table *table)
@@ -113,7 +127,7 @@ static void awake(const struct quirk_table *table)
 
 static void modaliases(const struct quirk_table *table)
 {
-	each_usb(table, QUIRK_VENDOR_CLASS, put_modalias);
+	each_reader(table, put_modalias);
 }
 
 /* Text for roff: a point or apostrophe at the start of a line and backslashes mean something. */

@@ -162,6 +162,15 @@ QUIRK(PPS, pps, FLAG, "pps", 0, 1, "",
 QUIRK(PARAMETERS_REFUSED, parameters_refused, WORD, "parameters-refused", 0, 0, "fail reset ignore",
 	"What a refused SetParameters means: no connection, one after a power cycle, or nothing.",
 	"058F:9540, which refuses some T=1 cards' parameters and works all the same")
+QUIRK(WAITING_INTEGERS, waiting_integers, ESCAPES, "waiting-integers", 2, 33,
+	"ATR -> BWI-AND-CWI, ...",
+	"For the card of this ATR, the waiting integers of T=1 in place of those in it, one byte: BWI "
+	"up to 9 in its high half, CWI in its low one.",
+	"the OpenPGP cards of versions 1 and 2, which make keys without asking for time")
+QUIRK(BLOCK_ESCAPE, block_escape, BYTES, "block-escape", 1, 8, "bytes",
+	"Extended APDUs, which short APDU level does not carry, go to a card of T=1 in blocks, each in an "
+	"Escape behind these bytes; its answer has as many before the block.",
+	"076B:*: 1A")
 QUIRK(FIXED_ANSWER, fixed_answer, ESCAPES, "fixed-answer", 1, 64, "BYTES -> BYTES, ...",
 	"Commands to the card that the driver answers itself.",
 	"0D46:301D, whose maker's software asks the driver who it is")

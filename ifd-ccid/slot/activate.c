@@ -12,6 +12,7 @@
 enum {
 	MAX_VOLTAGES = QUIRK_ORDER_MAX,
 	VOLTAGES = 3,
+	MAX_BWI = 9,    /* ISO 7816-3 §11.4.3 */
 	PPS_MS = 10000, /* for the PPS response: a few characters at WT each */
 };
 
@@ -81,12 +82,31 @@ static void forget_card(struct slot *slot)
 	device_set_powered(slot->device, slot->number, false);
 }
 
+/* Cards that need more time than their ATR says. */
+static void correct_waiting_time(struct slot *slot)
+{
+	const struct quirk_escapes *cards = &device_quirks(slot->device)->waiting_integers;
+	struct atr *atr = &slot->atr;
+
+	for (size_t i = 0; i < cards->count; i++) {
+		const struct quirk_escape *card = &cards->list[i];
+
+		if (card->len != atr->len || memcmp(card->bytes, atr->raw, atr->len) != 0 ||
+			card->answer_len != 1 || card->answer[0] >> 4 > MAX_BWI)
+			continue;
+		atr->bwi = card->answer[0] >> 4;
+		atr->cwi = card->answer[0] & 0x0F;
+	}
+}
+
 static void take_atr(struct slot *slot, const uint8_t *bytes, size_t len)
 {
 	if (len > ATR_MAX_LEN)
 		len = ATR_MAX_LEN;
 	slot->atr_result = atr_parse(bytes, len, &slot->atr);
+	correct_waiting_time(slot);
 	slot->has_atr = true;
+	slot->blocks_begun = false;
 	slot->rate = (struct atr_rate){
 		.f = ATR_DEFAULT_F, .d = ATR_DEFAULT_D, .clock_khz = class_of(slot)->dwDefaultClock
 	};

@@ -136,8 +136,8 @@ enum ccid_result ccid_escape(
 		.type = PC_to_RDR_Escape,
 		.data = data,
 		.len = len,
-		/* A card's APDU in the reader's raw commands; others are looked through. */
-		.shape = slot->raw && slot->secret ? MASK_APDU : MASK_NOTHING,
+		/* A card's APDU in the reader's own commands; others are looked through. */
+		.shape = (slot->raw || slot->wrapped) && slot->secret ? MASK_APDU : MASK_NOTHING,
 	};
 
 	if (len > device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE)

@@ -50,6 +50,11 @@ struct exchange_carrier {
 const struct exchange_carrier *exchange_carrier_tpdu(void);
 const struct exchange_carrier *exchange_carrier_character(void);
 
+/* Short APDU level: whether extended APDUs go in the reader's own Escapes, and one that does. */
+bool exchange_escape_takes(const struct slot *slot, unsigned protocol);
+enum ccid_result exchange_escape(
+	struct slot *slot, const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len);
+
 /* An APDU by T=0, or T=1, over a carrier. */
 enum ccid_result exchange_by_t0(struct slot *slot, const struct exchange_carrier *carrier,
 	const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len);

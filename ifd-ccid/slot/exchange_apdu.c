@@ -57,9 +57,13 @@ enum ccid_result exchange_short_apdu(struct slot *slot, unsigned protocol, const
 	enum ccid_result result;
 	struct apdu apdu;
 
-	if (protocol == 0 && apdu_parse(command, len, &apdu) && apdu_is_extended(&apdu))
-		return exchange_by_t0(
-			slot, exchange_carrier_tpdu(), command, len, response, rsp_len);
+	if (apdu_parse(command, len, &apdu) && apdu_is_extended(&apdu)) {
+		if (protocol == 0)
+			return exchange_by_t0(
+				slot, exchange_carrier_tpdu(), command, len, response, rsp_len);
+		if (exchange_escape_takes(slot, protocol))
+			return exchange_escape(slot, command, len, response, rsp_len);
+	}
 	if (max < SHORT_APDU_MESSAGE)
 		max = SHORT_APDU_MESSAGE;
 	if (len > max - CCID_MSG_HEADER_SIZE)

@@ -29,7 +29,9 @@ struct slot {
 	enum atr_result atr_result;
 	int protocol;                    /* 0 or 1 once agreed; SLOT_NO_PROTOCOL after a power-on */
 	struct atr_rate rate;            /* the card's speed */
-	struct t1 t1;                    /* TPDU and character level */
+	struct t1 t1;                    /* TPDU and character level, and blocks in Escapes */
+	bool blocks_begun;               /* blocks in Escapes: since the power-on */
+	bool wrapped;                    /* the Escape under way holds one */
 	uint8_t block[T1_MAX_BLOCK + 1]; /* character level: a block that comes in parts */
 
 	struct raw *raw;  /* contactless slot of raw-command firmware, else NULL */

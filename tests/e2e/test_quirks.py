@@ -4,10 +4,8 @@ the fault shows, with them the reader works. And what the driver's general recov
 for which there is no section (any more).
 """
 
-import json
 import os
 import re
-import shutil
 import struct
 import subprocess
 import threading
@@ -17,191 +15,56 @@ import unittest
 import ccidprofile
 import harness
 import ifdh
-
-QUIRKS = harness.SOURCE / "quirks"
-CTL = harness.BUILD / "bin/pcscctl"
-CEILING_S = 2
-FEATURES = 0x42000D48
-ESCAPE = 0x42000001
-TAG_NAME = 0x0FC3
-TPDU, SHORT, EXTENDED = ccidprofile.TPDU, ccidprofile.SHORT_APDU, ccidprofile.EXTENDED_APDU
-# All that a reader does by itself, without negotiation (40h): the driver sends its parameters.
-PARAMETERS = 0x000000BA
-PLAIN = 0x0000003A  # and without PPS (80h)
-# A reader that can't tell whether there is a card, neither when asked nor by itself.
-BLIND = "on GetSlotStatus * set 7 2\non NotifySlotChange * drop"
-ECHO = bytes.fromhex("80EC0000040102030400")
-ECHOED = bytes.fromhex("010203049000")
-
-
-def described(features, message, slots=1, **fields):
-    """A class descriptor; fields by offset and format."""
-    descriptor = bytearray(bytes.fromhex(ccidprofile.interface(features=features, message=message,
-        slots=slots)["ccid_descriptor_hex"]))
-    for place, value in fields.items():
-        offset, form = {"pin": (52, "<B"), "rate": (23, "<I")}[place]
-        struct.pack_into(form, descriptor, offset, value)
-    return descriptor.hex()
-
-
-def reader(number, bcd="0100", features=EXTENDED | ccidprofile.AUTOMATIC, message=271, shows=None,
-        interface_class=11, interface=0, slots=1, **fields):
-    """A profile: what the reader does, and what it shows instead (features, message)."""
-    profile = ccidprofile.interface(number=interface, slots=slots, features=features,
-        message=message)
-    profile["vid"], profile["pid"] = number.split(":")
-    profile["bcdDevice"] = bcd
-    profile["interface"]["bInterfaceClass"] = interface_class
-    profile["ccid_descriptor_hex"] = described(features, message, slots, **fields)
-    if shows:
-        profile["shown_descriptor_hex"] = described(*shows)
-    return profile
-
-
-class Case:
-    """One fault: the reader, its faults, what it answers to Escapes, and how one sees that it works.
-
-    works(test, slot, vreader, protocol) is true when it does.
-    """
-
-    def __init__(self, profile, works=None, faults="", escapes=(), protocol=1, card=(), options=0,
-            language="C", slot=0, device="1-1"):
-        self.profiles = profile if isinstance(profile, list) else [profile]
-        self.works = works or echoes
-        self.faults = faults
-        self.escapes = escapes
-        self.protocol = protocol
-        self.card = card
-        self.options = options
-        self.language = language
-        self.slot = slot
-        self.device = device
-
-    def name(self):
-        return f"{self.profiles[0]['vid']}:{self.profiles[0]['pid']} {self.profiles[0]['bcdDevice']}"
-
-
-def connected(slot, protocol):
-    """As a host does it: it looks for a card until it sees one."""
-    deadline = time.monotonic() + 8
-    while slot.opened == 0 and slot.presence() == ifdh.RESPONSE_TIMEOUT:
-        if time.monotonic() > deadline:
-            return False
-    return (slot.opened == 0 and slot.presence() == ifdh.ICC_PRESENT and slot.power()[0] == 0
-        and slot.set_protocol(protocol) == 0)
-
-
-def echoes(test, slot, vreader, protocol):
-    return connected(slot, protocol) and slot.transmit(ECHO, protocol) == (0, ECHOED)
-
-
-def gives(length):
-    """The card's test command that answers so many bytes."""
-    def works(test, slot, vreader, protocol):
-        data = bytes((i ^ i >> 8) & 0xFF for i in range(length)) + b"\x90\x00"
-        command = bytes([0x80, 0xED, length >> 8, length & 0xFF, 0])
-        return connected(slot, protocol) and slot.transmit(command, protocol) == (0, data)
-    return works
-
-
-def writes(length):
-    """A command with so much data, to a file of the card."""
-    def works(test, slot, vreader, protocol):
-        command = bytes.fromhex("00D6000000") + length.to_bytes(2, "big") + bytes(length)
-        return (connected(slot, protocol)
-            and slot.transmit(bytes.fromhex("00A4080C0450005002"), protocol) == (0, b"\x90\x00")
-            and slot.transmit(command, protocol) == (0, b"\x90\x00"))
-    return works
-
-
-def opens(test, slot, vreader, protocol):
-    return slot.opened == 0
-
-
-def is_refused(test, slot, vreader, protocol):
-    return slot.opened != 0
-
-
-def is_present(test, slot, vreader, protocol):
-    return slot.opened == 0 and slot.presence() == ifdh.ICC_PRESENT
-
-
-def notices(test, slot, vreader, protocol):
-    """A card that comes after the reader was opened."""
-    vreader.ctl("remove", 0)
-    test.assertEqual(slot.presence(), ifdh.ICC_NOT_PRESENT)
-    vreader.ctl("insert", 0)
-    return slot.presence() == ifdh.ICC_PRESENT
-
-
-def notices_by_power(test, slot, vreader, protocol):
-    """A card that is there, goes and comes, by a reader that can't tell."""
-    if not echoes(test, slot, vreader, protocol):
-        return False
-    vreader.ctl("remove", 0)
-    test.assertNotEqual(slot.power()[0], 0)
-    test.assertEqual(slot.presence(), ifdh.ICC_NOT_PRESENT)
-    vreader.ctl("insert", 0)
-    return echoes(test, slot, vreader, protocol)
-
-
-def same_atr_twice(test, slot, vreader, protocol):
-    slot.presence()
-    first, second = slot.power(), slot.power()
-    return first[0] == 0 and first == second
-
-
-def has_no_pin_pad(test, slot, vreader, protocol):
-    code, features = slot.control(FEATURES)
-    test.assertEqual(code, 0)
-    return 6 not in features[::6] and 7 not in features[::6]
-
-
-def escapes(command):
-    def works(test, slot, vreader, protocol):
-        return slot.control(ESCAPE, bytes.fromhex(command)) == (0, b"\xAB")
-    return works
-
-
-def tells_who_it_is(test, slot, vreader, protocol):
-    if not connected(slot, protocol):
-        return False
-    return [slot.transmit(bytes([0xFF, 0x9A, 1, which, 0]), protocol)[1] for which in (1, 3, 6, 7)] \
-        == [b"KOBIL systems\x90\x00", b"IDToken\x90\x00", b"1.02\x90\x00", b"2012.2.7\x90\x00"]
-
-
-def control_requests(vreader):
-    return int(re.search(r"control (\d+)", vreader.ctl("stats", 0)).group(1))
-
-
-def is_switched(test, slot, vreader, protocol):
-    """More control requests than without the files."""
-    test.assertNotEqual(slot.opened, 0)
-    before, test.requests = getattr(test, "requests", None), control_requests(vreader)
-    return before is not None and test.requests > before
+from quirkcases import (BLIND, CTL, ECHO, EXTENDED, PARAMETERS, PLAIN, QUIRKS, SHORT, TAG_NAME, TPDU,
+    Attempts, Case, becomes_reader, behind_endpoints, connected, described, echoes, escapes,
+    first_slot_works, gives, gives_extended, has_no_pin_pad, is_present, is_refused, notices,
+    notices_by_power, opens, raw, reader, same_atr_twice, tells_who_it_is, writes)
 
 
 def chained(number, bcd="0100"):
     """Says short APDU, but gives the response in parts of 128."""
     return Case(reader(number, bcd, EXTENDED | ccidprofile.AUTOMATIC, 138,
-        shows=(SHORT | ccidprofile.AUTOMATIC, 271)), gives(240))
+        shows=(SHORT | ccidprofile.AUTOMATIC, 271)), gives(240), shows="exchange-level")
 
 
 def stuck(number, bcd, **more):
     """An answer that fills its last packet is never sent."""
-    return Case(reader(number, bcd, TPDU | PARAMETERS, **more), gives(48), "on XfrBlock * drop-full")
+    return Case(reader(number, bcd, TPDU | PARAMETERS, **more), gives(48), "on XfrBlock * drop-full",
+        shows="ifsd")
 
 
 def old_class(number, bcd="9000"):
-    return Case(reader(number, bcd, interface_class=255))
+    return Case(reader(number, bcd, interface_class=255), shows="vendor-class")
 
 
 def no_pin_pad(number):
-    return Case(reader(number, "9000", pin=3), has_no_pin_pad)
+    return Case(reader(number, "9000", pin=3), has_no_pin_pad, shows="pin-support")
 
 
 def no_ifsd(number, bcd):
-    return Case(reader(number, bcd, TPDU | PARAMETERS), echoes, "on XfrBlock * if 00C1 disappear")
+    return Case(reader(number, bcd, TPDU | PARAMETERS), echoes, "on XfrBlock * if 00C1 disappear",
+        shows="features-on")
+
+
+def slow_second_slot(pid, bcd, rate, ta1):
+    """Two slots, of which the second can't do the fastest speed that the descriptor names."""
+    return Case(reader(f"08E6:{pid}", bcd, TPDU | PLAIN, slots=2, rate=rate), echoes,
+        f"on SetParameters * if {ta1} disappear", card=[f"ta1={ta1}"], slot=1,
+        shows="other-slots-max-data-rate other-slots-data-rates")
+
+
+def blocks_in_escapes(number, works):
+    """Short APDU level, and T=1 blocks for the card behind 1A."""
+    profile = reader(number, features=SHORT | ccidprofile.AUTOMATIC)
+    profile["block_escape_hex"] = "1A"
+    return Case(profile, works, shows="block-escape")
+
+
+def compact_disc():
+    """No reader before a request makes it one, under another number."""
+    profile = reader("0D46:4081", interface_class=8)
+    profile |= {"mode_switch_hex": "2209000202000A0000040000000200000011", "mode_switch_pid": "4000"}
+    return Case(profile, becomes_reader, shows="mode-switch")
 
 
 CASES = [
@@ -210,43 +73,46 @@ CASES = [
         ("5111", "511A", "5120", "5121", "512B", "512C", "5291", "5292", "E003")),
     stuck("04E6:E001", "0515"), stuck("04E6:5111", "061F"), stuck("04E6:5115", "0513"),
     stuck("04E6:5117", "0521"), stuck("04E6:E003", "050F", interface_class=11),
-    *(Case(reader(f"04E6:{pid}", "9000"), notices, "on NotifySlotChange * drop")
+    *(Case(reader(f"04E6:{pid}", "9000"), notices, "on NotifySlotChange * drop", shows="presence")
         for pid in ("E001", "E003", "5111", "5115", "5117")),
     # 50-gemalto
     *(old_class(f"08E6:{pid}") for pid in ("1359", "ACE0", "2202")),
-    Case(reader("08E6:3437", features=SHORT | ccidprofile.AUTOMATIC,
-        shows=(TPDU | ccidprofile.AUTOMATIC, 271)), echoes, escapes=[("1F02", "-")], options=2),
-    Case(reader("08E6:3438", features=SHORT | ccidprofile.AUTOMATIC,
-        shows=(TPDU | ccidprofile.AUTOMATIC, 271)), echoes, escapes=[("1F02", "-")], options=2),
-    *(Case(reader(number), echoes, "on IccPowerOn * until 1F01 fail 0xBB", [("1F01", "-")])
-        for number in ("08E6:4433", "046A:0005")),
-    Case(reader("08E6:3480"), notices_by_power, BLIND),
-    *(Case(reader(f"08E6:{pid}", "0100", TPDU | PLAIN, slots=2, rate=500000), echoes,
-        "on SetParameters * if 96 disappear", card=["ta1=96"], slot=1) for pid in ("3479",)),
-    Case(reader("08E6:34D2"), echoes, "on XfrBlock * delay 2500"),
-    Case(reader("08E6:5503"), escapes("52F804010001"), escapes=[("52F8", "AB")]),
-    Case(reader("08E6:5503"), escapes("02"), escapes=[("02", "AB")]),
-    Case(reader("08E6:9999"), escapes("02"), escapes=[("02", "AB")]),
+    *(Case(reader(number, features=SHORT | ccidprofile.AUTOMATIC,
+        shows=(TPDU | ccidprofile.AUTOMATIC, 271)), echoes, escapes=[("1F02", "-")], options=2,
+        shows="init-escape level-after-init") for number in ("08E6:3437", "08E6:3438")),
+    *(Case(reader("08E6:3437"), echoes, f"on IccPowerOn * until {escape} fail 0xFB",
+        [("A001", "-"), ("1F01", "-")], shows="init-escape") for escape in ("A001", "1F01")),
+    *(Case(reader(number), echoes, "on IccPowerOn * until 1F01 fail 0xBB", [("1F01", "-")],
+        shows="power-on-escape") for number in ("08E6:4433", "046A:0005")),
+    Case(reader("08E6:3480"), notices_by_power, BLIND, shows="presence"),
+    slow_second_slot("3479", "0100", 500000, "96"), slow_second_slot("3480", "01FF", 500000, "96"),
+    slow_second_slot("0000", "0100", 825806, "97"),
+    Case(reader("08E6:34D2"), echoes, "on XfrBlock * delay 2500", shows="extra-waiting-time"),
+    *(Case(reader(number), escapes(command), escapes=[(command[:4], "AB")], shows="escape-allow")
+        for number, command in (("08E6:5503", "52F804010001"), ("08E6:5503", "02"),
+            ("08E6:9999", "02"))),
     # The display shows German: nothing works before it does.
     *(Case(reader(number), echoes, "on IccPowerOn * until B2A0004D4C50494E2065 fail 0xFB",
-        [("B2A0004D4C", "-")], language="de_DE.UTF-8") for number in ("08E6:3478", "0982:0008")),
+        [("B2A0004D4C", "-")], language="de_DE.UTF-8", shows="init-escape-language")
+        for number in ("08E6:3478", "0982:0008")),
     *(Case(reader(number), echoes, "on IccPowerOn * until B500 fail 0xFB",
-        [("B2A0004D4C", "-"), ("B500", "-")], options=0x40)
+        [("B2A0004D4C", "-"), ("B500", "-")], options=0x40, shows="init-escape")
         for number in ("08E6:3478", "0982:0008")),
     # 50-omnikey
     *(chained(number) for number in
         ("076B:3A21", "076B:3031", "076B:6632", "046A:00A7", "0BF8:1024")),
     *(no_pin_pad(number) for number in
         ("076B:3A21", "076B:3031", "076B:6632", "046A:00A7", "0BF8:1024")),
-    Case(reader("076B:5427"), escapes("0102"), escapes=[("01", "AB")]),
+    Case(reader("076B:5427"), escapes("0102"), escapes=[("01", "AB")], shows="escape-allow"),
+    blocks_in_escapes("076B:5121", writes(700)), blocks_in_escapes("076B:1784", gives_extended(700)),
     # 50-o2micro
     *(Case(reader(number, features=0x30), echoes, "on XfrBlock * if FF disappear", protocol=0,
-        card=["ta1=94"]) for number in ("0B97:7762", "0B97:7772")),
+        card=["ta1=94"], shows="pps max-data-rate") for number in ("0B97:7762", "0B97:7772")),
     # 50-alcor
     Case(reader("058F:9540", features=EXTENDED | PARAMETERS), echoes,
-        "on SetParameters * if 96 disappear", card=["ta1=96"]),
+        "on SetParameters * if 96 disappear", card=["ta1=96"], shows="max-data-rate"),
     Case(reader("058F:9540", features=EXTENDED | PARAMETERS), echoes,
-        "on SetParameters * fail 0xFB"),
+        "on SetParameters * fail 0xFB", shows="parameters-refused"),
     # 50-cherry
     old_class("046A:003E"), chained("046A:00A1"),
     # 50-keyboards
@@ -254,18 +120,23 @@ CASES = [
     *(no_pin_pad(number) for number in ("03F0:1024", "03F0:0036", "0BF8:1017", "04F2:1469")),
     # 50-kobil
     Case(reader("0D46:3010", features=SHORT | ccidprofile.AUTOMATIC, message=536,
-        shows=(EXTENDED | ccidprofile.AUTOMATIC, 536)), writes(300), protocol=0),
+        shows=(EXTENDED | ccidprofile.AUTOMATIC, 536)), writes(300), protocol=0,
+        shows="exchange-level"),
     Case(reader("0D46:301D", "0102"), same_atr_twice,
-        "on IccPowerOn 2-99 unless-after IccPowerOff data 3B00"),
-    Case(reader("0D46:301D", "0102"), tells_who_it_is),
-    Case(reader("0D46:4081", interface_class=8), is_switched),
+        "on IccPowerOn 2-99 unless-after IccPowerOff data 3B00", shows="power-off-first"),
+    Case(reader("0D46:301D", "0102"), tells_who_it_is, shows="fixed-answer"),
+    compact_disc(),
     # 50-tokens
     no_ifsd("0529:0620", "0012"), no_ifsd("0529:0620", "0013"),
     old_class("0973:0003"), old_class("1A74:6354"), old_class("1A74:6356"),
     # 50-others
     old_class("09BE:0002"), no_pin_pad("0783:0006"), no_pin_pad("25DD:3111"), chained("2F7C:6007"),
     no_ifsd("0B0C:0050", "0100"),
-    Case(reader("0424:1202", interface=1), is_present, BLIND),
+    Case(reader("0424:1202", interface=1), is_present, BLIND, shows="presence"),
+    # 50-cards: in any reader; it has to be told the longer time.
+    Case(reader("1209:0001", features=TPDU | PARAMETERS), echoes,
+        "on IccPowerOn * data 3BFA1300FF813180450031C173C00100009000B1\n"
+        "on SetParameters * if 1310FF45 disappear", card=["ta1=13"], shows="waiting-integers"),
 ]
 
 # Not opened below a version (the first that is, then any below it).
@@ -278,16 +149,6 @@ REFUSED = {
 
 NEVER = ("076B:532A", "076B:5340", "0A5C:5844", "0A5C:5845", "0A5C:5866", "0A5C:5867", "0C4B:0300",
     "0C4B:0500", "1A6F:0104", "1DB2:0600", "1DB2:0604")
-
-
-def behind_endpoints(profile):
-    profile["descriptor_location"] = {"where": "last_endpoint_extra"}
-    return profile
-
-
-def raw(profile, descriptor):
-    profile["shown_descriptor_hex"] = descriptor
-    return profile
 
 
 # What needs no section, since the driver does without.
@@ -316,79 +177,26 @@ GENERAL = {
             shows=(SHORT | ccidprofile.AUTOMATIC, 263)), gives(250)),
     "a bSeq of its own after a restart, as of the SPR532":
         Case(reader("1209:0001"), echoes, "on GetSlotStatus 1 seq 7"),
+    "a second slot that speaks a language of its own, as of the SCR331-DI and SDI010":
+        Case(reader("1209:0001", features=0x000100BA, slots=2), first_slot_works,
+            "on any * to-slot 1 fail 5"),
+    "the contact side of a reader whose RFID side is in Escapes, as of the CardMan 5121":
+        Case(reader("076B:5121", features=0x000207B2)),
+    "several slots and no interrupt endpoint, as of 03EB:6120":
+        Case(reader("03EB:6120", features=0x000401BE, slots=2, endpoints=2), slot=1),
+    "a USB ICC that names no exchange level, as of the KONA":
+        Case(reader("04CC:5072", features=0x00000840, endpoints=1, usb_protocol=2), protocol=0),
     "a first command that is lost, as after a restart with wrong data toggles":
         Case(reader("1209:0001"), echoes, "on GetSlotStatus 1 drop"),
 }
 
 
-class Bundle:
-    """A copy of the driver's bundle with shorter waits, and options of its own."""
-
-    def __init__(self, test, options):
-        contents = test.tmp / f"bundle{options}/Contents"
-        shutil.copytree(harness.CCID_LIBRARY.parent.parent, contents)
-        plist = contents / "Info.plist"
-        text = plist.read_text()
-        for key, value in (("ifdExchangeSeconds", CEILING_S), ("ifdTotalSeconds", 10),
-                ("ifdDriverOptions", f"0x{options:04x}")):
-            text = re.sub(rf"(<key>{key}</key>\s*<string>)\w+", rf"\g<1>{value}", text)
-        plist.write_text(text)
-        self.handler = ifdh.Handler(contents / "Linux" / harness.CCID_LIBRARY.name)
-
-
-class Quirks(harness.CardwireTest):
-    def setUp(self):
-        super().setUp()
-        self.bundles = {}
-        self.nothing = self.tmp / "no-quirks"
-        self.nothing.mkdir()
-        self.count = 0
-        for name in ("CARDWIRE_QUIRKS", "LANG"):
-            self.addCleanup(self.restore, name, os.environ.get(name))
-
-    @staticmethod
-    def restore(name, value):
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
-
-    def handler(self, options):
-        if options not in self.bundles:
-            self.bundles[options] = Bundle(self, options)
-        return self.bundles[options].handler
-
-    def vreader(self, case):
-        self.count += 1
-        name = f"v{self.count}"
-        profile = ccidprofile.write(self.tmp / f"{name}.json", *case.profiles)
-        extra = [part for option in case.card for part in ("--card-option", option)]
-        if case.faults:
-            script = self.tmp / f"{name}.fault"
-            script.write_text(case.faults + "\n")
-            extra += ["--faults", script]
-        vreader = harness.VReader(self, name=name, profile=profile, protocol=f"t{case.protocol}",
-            extra=extra)
-        for command, answer in case.escapes:
-            vreader.ctl("escape", 0, command, answer)
-        return vreader
-
-    def attempt(self, case, folder):
-        """Whether the reader works with the quirk files of a folder."""
-        os.environ["CARDWIRE_QUIRKS"] = str(folder)
-        os.environ["LANG"] = case.language
-        vreader = self.vreader(case)
-        first = None
-        if case.slot:
-            first = ifdh.Slot(self.handler(case.options), 0, vreader.device())
-        slot = ifdh.Slot(self.handler(case.options), case.slot, vreader.device())
-        try:
-            return case.works(self, slot, vreader, case.protocol)
-        finally:
-            for opened in (slot, first):
-                if opened and opened.opened == 0:
-                    opened.close()
-            vreader.program.stop_well()
+class Quirks(Attempts):
+    def listed(self, case):
+        """What pcscctl says of a reader by its numbers."""
+        done = subprocess.run([CTL, "quirks", "list", case.number()], capture_output=True, text=True,
+            env={**os.environ, "CARDWIRE_QUIRKS": str(QUIRKS)}, timeout=60, check=True)
+        return set(re.findall(r"^  ([a-z0-9-]+) = ", done.stdout, re.MULTILINE))
 
     def check(self, cases):
         for case in cases:

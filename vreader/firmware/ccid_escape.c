@@ -89,10 +89,44 @@ bool ccid_answer_taught(struct slot *slot, const struct ccid_message *msg)
 	return false;
 }
 
+/* A T=1 block for the card, whatever the level; the answer has the same bytes before its block. */
+static void pass_block(struct slot *slot, const struct ccid_message *msg, int64_t now)
+{
+	const struct profile_interface *intf = &slot->dev->intf;
+	struct card_link link = { .fidi = slot->params[1][CCID_T1_bmFindexDindex] };
+	struct slot_escape *e = &slot->escape;
+	size_t n = intf->block_escape_len;
+	struct card_burst burst;
+
+	if (!slot->card || !slot->powered) {
+		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	card_receive(slot->card, link, msg->data + n, msg->len - n);
+	if (!card_send(slot->card, &burst) || burst.len > sizeof(e->answer) - n) {
+		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	memcpy(e->answer, intf->block_escape, n);
+	memcpy(e->answer + n, burst.data, burst.len);
+	e->answer_len = n + burst.len;
+	job_start(slot, msg, give_raw, now + burst.delay_ms * MS);
+}
+
+static bool is_block(const struct slot *slot, const struct ccid_message *msg)
+{
+	const struct profile_interface *intf = &slot->dev->intf;
+	size_t n = intf->block_escape_len;
+
+	return n > 0 && msg->len > n && memcmp(msg->data, intf->block_escape, n) == 0;
+}
+
 void ccid_escape(struct slot *slot, const struct ccid_message *msg, int64_t now)
 {
 	if (is_raw(slot, msg))
 		raw_command(slot, msg, now);
+	else if (is_block(slot, msg))
+		pass_block(slot, msg, now);
 	else if (!ccid_answer_taught(slot, msg))
 		slot_fail(slot, msg, CCID_ERROR_CMD_NOT_SUPPORTED);
 }

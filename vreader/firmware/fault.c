@@ -37,6 +37,10 @@ struct rule {
 	struct beginning with;  /* the host's message must begin so */
 	struct beginning until; /* an Escape of the host that begins so ends the rule */
 	uint8_t unless_after;   /* bMessageType before the host's message; 0: any */
+	bool until_reset;       /* a port reset ends the rule */
+	bool if_unended; /* no empty packet behind the host's message, which fills its last */
+	bool has_slot;   /* answers of that slot only */
+	uint8_t slot;
 	bool over;
 	uint32_t command; /* as fault_apply() has it, or ANY_MESSAGE */
 	uint32_t from;    /* counted from 1 */
@@ -54,6 +58,7 @@ struct fault_script {
 	uint8_t last;
 	uint8_t data[CONDITION_MAX]; /* of the last */
 	size_t data_len;
+	bool unended; /* the last */
 };
 
 /* --- What the actions do ---------------------------------------------------------------------- */
@@ -369,6 +374,15 @@ static bool parse_beginning(const char *text, struct beginning *b)
 	return parse_hex(text, b->bytes, sizeof(b->bytes), &b->len) && b->len > 0;
 }
 
+static bool parse_slot(const char *text, struct rule *r)
+{
+	uint32_t slot;
+
+	r->has_slot = parse_number(text, UINT8_MAX, &slot);
+	r->slot = (uint8_t)slot;
+	return r->has_slot;
+}
+
 /* Takes conditions off the front of the words. False: one is wrong. */
 static bool parse_conditions(char ***words, size_t *count, struct rule *r)
 {
@@ -377,7 +391,13 @@ static bool parse_conditions(char ***words, size_t *count, struct rule *r)
 		uint32_t command = 0;
 		bool ok;
 
-		if (strcmp((*words)[0], "if") == 0)
+		if (strcmp((*words)[0], "if") == 0 && strcmp(argument, "unended") == 0)
+			ok = r->if_unended = true;
+		else if (strcmp((*words)[0], "until") == 0 && strcmp(argument, "reset") == 0)
+			ok = r->until_reset = true;
+		else if (strcmp((*words)[0], "to-slot") == 0)
+			ok = parse_slot(argument, r);
+		else if (strcmp((*words)[0], "if") == 0)
 			ok = parse_beginning(argument, &r->with);
 		else if (strcmp((*words)[0], "until") == 0)
 			ok = parse_beginning(argument, &r->until);
@@ -521,12 +541,19 @@ static bool begins(const struct fault_script *script, const struct beginning *b)
 	return script->data_len >= b->len && memcmp(script->data, b->bytes, b->len) == 0;
 }
 
-void fault_heard(struct fault_script *script, const uint8_t *message, size_t len)
+void fault_reset(struct fault_script *script)
+{
+	for (struct rule *r = script->rules; r; r = r->next)
+		r->over |= r->until_reset;
+}
+
+void fault_heard(struct fault_script *script, const uint8_t *message, size_t len, bool ended)
 {
 	size_t n = len > CCID_MSG_HEADER_SIZE ? len - CCID_MSG_HEADER_SIZE : 0;
 
 	if (len < CCID_MSG_HEADER_SIZE)
 		return;
+	script->unended = !ended;
 	script->before = script->last;
 	script->last = message[CCID_MSG_bMessageType];
 	script->data_len = n < sizeof(script->data) ? n : sizeof(script->data);
@@ -537,9 +564,12 @@ void fault_heard(struct fault_script *script, const uint8_t *message, size_t len
 }
 
 /* Conditions are about the host's last message, which the one that starts now answers. */
-static bool holds(const struct fault_script *script, const struct rule *r)
+static bool holds(
+	const struct fault_script *script, const struct rule *r, const uint8_t *msg, size_t len)
 {
-	return !r->over && begins(script, &r->with) &&
+	if (r->has_slot && (len <= CCID_MSG_bSlot || msg[CCID_MSG_bSlot] != r->slot))
+		return false;
+	return !r->over && begins(script, &r->with) && (script->unended || !r->if_unended) &&
 	       !(r->unless_after && r->unless_after == script->before);
 }
 
@@ -556,7 +586,7 @@ void fault_apply(struct fault_script *script, uint32_t command, uint8_t *msg, si
 		bool other = command == RDR_to_PC_NotifySlotChange || command >= CONTROL_STANDARD;
 
 		if ((r->command != command && (r->command != ANY_MESSAGE || other)) ||
-			!holds(script, r))
+			!holds(script, r, msg, len))
 			continue;
 		if (r->seen < UINT32_MAX)
 			r->seen++;

@@ -44,8 +44,12 @@ void fault_free(struct fault_script *script);
 /* What the answer to a control request is called in fault_apply(). */
 uint32_t fault_control(const uint8_t setup[8]);
 
-/* A message of the host came, whose first LEN bytes these are: conditions look at the last one. */
-void fault_heard(struct fault_script *script, const uint8_t *message, size_t len);
+/* A message of the host came, whose first LEN bytes these are: conditions look at the last one. ENDED:
+ * its last packet was not full, or an empty one came behind it. */
+void fault_heard(struct fault_script *script, const uint8_t *message, size_t len, bool ended);
+
+/* The port was reset. */
+void fault_reset(struct fault_script *script);
 
 /* Starts a message that answers command (bMessageType of the host's message, that of the
  * notification, or fault_control()), and applies all rules that mean it. msg holds len bytes and

@@ -17,6 +17,8 @@ enum {
 	PROFILE_NAME_MAX = 64,
 	/* Two endpoint numbers an interface, 15 of them in a device (USB 2.0 §9.6.6). */
 	PROFILE_INTERFACES_MAX = 7,
+	PROFILE_SWITCH_MAX = 64,
+	PROFILE_ESCAPE_MAX = 8,
 	PROFILE_LIST_MAX = 256, /* a count byte, and some answer 256 */
 	/* Configuration, and per interface: interface, class and three endpoint descriptors. */
 	PROFILE_CONFIG_MAX = 9 + PROFILE_INTERFACES_MAX * (9 + CCID_DESC_SIZE + 3 * 7),
@@ -42,10 +44,19 @@ struct profile_interface {
 	uint32_t contactless;          /* a bit for each slot that is for tags */
 	bool exclusive;                /* one slot at a time has power */
 	bool raw;                      /* contactless firmware with raw commands only (pn532.h) */
+	uint8_t block_escape[PROFILE_ESCAPE_MAX]; /* an Escape that holds a T=1 block behind them */
+	size_t block_escape_len;                  /* 0: there is none */
 	size_t clock_count;
 	uint32_t clocks[PROFILE_LIST_MAX]; /* kHz */
 	size_t rate_count;
 	uint32_t rates[PROFILE_LIST_MAX]; /* bit/s */
+};
+
+/* For a device that is no reader at first. */
+struct profile_switch {
+	uint8_t request[PROFILE_SWITCH_MAX]; /* setup packet and data of the control request */
+	size_t len;                          /* 0: it is a reader from the start */
+	uint16_t pid;                        /* of the reader */
 };
 
 struct profile {
@@ -56,6 +67,7 @@ struct profile {
 	char manufacturer[PROFILE_NAME_MAX];
 	char product[PROFILE_NAME_MAX];
 	char serial[PROFILE_NAME_MAX];
+	struct profile_switch mode_switch;
 	size_t interface_count;
 	struct profile_interface interfaces[PROFILE_INTERFACES_MAX];
 };

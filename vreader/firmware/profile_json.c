@@ -98,19 +98,28 @@ static size_t get_list(json_object *o, const char *key, uint32_t *list)
 	return n;
 }
 
-static bool get_ccid(json_object *o, const char *key, uint8_t ccid[CCID_DESC_SIZE])
+/* Bytes in hexadecimal, none when the key is missing. False: too many, or something else. */
+static bool get_bytes(json_object *o, const char *key, uint8_t *bytes, size_t max, size_t *len)
 {
 	const char *hex = get_string(o, key);
+	size_t count = strlen(hex) / 2;
 
-	if (strlen(hex) != (size_t)2 * CCID_DESC_SIZE ||
-		strspn(hex, "0123456789abcdefABCDEF") != strlen(hex))
+	if (strlen(hex) % 2 || count > max || strspn(hex, "0123456789abcdefABCDEF") != 2 * count)
 		return false;
-	for (size_t i = 0; i < CCID_DESC_SIZE; i++) {
+	for (size_t i = 0; i < count; i++) {
 		char digits[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
 
-		ccid[i] = (uint8_t)strtoul(digits, NULL, 16);
+		bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
 	}
+	*len = count;
 	return true;
+}
+
+static bool get_ccid(json_object *o, const char *key, uint8_t ccid[CCID_DESC_SIZE])
+{
+	size_t len;
+
+	return get_bytes(o, key, ccid, CCID_DESC_SIZE, &len) && len == CCID_DESC_SIZE;
 }
 
 static bool add_interface(json_object *o, struct profile *p, const struct fault *f)
@@ -135,6 +144,10 @@ static bool add_interface(json_object *o, struct profile *p, const struct fault 
 	if (intf->lies && !get_ccid(o, "shown_descriptor_hex", intf->shown))
 		return fail(f, "%s: \"shown_descriptor_hex\" is not %d bytes",
 			get_string(o, "file"), CCID_DESC_SIZE);
+	if (!get_bytes(o, "block_escape_hex", intf->block_escape, PROFILE_ESCAPE_MAX,
+		    &intf->block_escape_len))
+		return fail(f, "%s: \"block_escape_hex\" is not at most %d bytes",
+			get_string(o, "file"), PROFILE_ESCAPE_MAX);
 	intf->number = (uint8_t)number;
 	intf->cls = (uint8_t)cls;
 	intf->subclass = (uint8_t)subclass;
@@ -161,6 +174,11 @@ static bool set_device(json_object *o, struct profile *p, const struct fault *f)
 		!get_hex16(o, "bcdDevice", &p->bcd))
 		return fail(
 			f, "%s: vid, pid or bcdDevice is not hexadecimal", get_string(o, "file"));
+	if (!get_bytes(o, "mode_switch_hex", p->mode_switch.request, PROFILE_SWITCH_MAX,
+		    &p->mode_switch.len) ||
+		(p->mode_switch.len && !get_hex16(o, "mode_switch_pid", &p->mode_switch.pid)))
+		return fail(f, "%s: \"mode_switch_hex\" and \"mode_switch_pid\" are no request",
+			get_string(o, "file"));
 	copy_string(p->manufacturer, sizeof(p->manufacturer), get_string(o, "iManufacturer"));
 	copy_string(p->product, sizeof(p->product), get_string(o, "iProduct"));
 	snprintf(p->serial, sizeof(p->serial), "virtual");

@@ -156,6 +156,8 @@ static int port_feature(struct usb_device *dev, struct request *r)
 	if (r->value != PORT_FEATURE_RESET)
 		return -1;
 	dev->stats.resets++;
+	if (dev->faults)
+		fault_reset(dev->faults);
 	usb_reset_functions(dev);
 	return 0;
 }
@@ -184,6 +186,25 @@ static const struct {
 	{ USB_DIR_OUT | RT_PORT, USB_REQ_SET_FEATURE, port_feature },
 };
 
+/* A device that is no reader before a request of its own makes it leave the bus. */
+static bool switches(const struct usb_device *dev, const struct request *r)
+{
+	const struct profile_switch *s = &dev->profile.mode_switch;
+
+	return s->len > 0 && s->len == USB_SETUP_SIZE + r->len &&
+	       memcmp(r->setup, s->request, USB_SETUP_SIZE) == 0 &&
+	       memcmp(r->data, s->request + USB_SETUP_SIZE, r->len) == 0;
+}
+
+static void become_reader(struct usb_device *dev)
+{
+	dev->profile.pid = dev->profile.mode_switch.pid;
+	dev->profile.mode_switch.len = 0;
+	for (size_t i = 0; i < dev->profile.interface_count; i++)
+		dev->profile.interfaces[i].cls = CCID_INTERFACE_CLASS;
+	dev->gone = true;
+}
+
 static int run_request(struct usb_device *dev, struct request *r)
 {
 	int n = dev->replay ? replay_control(dev->replay, r->setup, r->data, r->len, r->answer,
@@ -192,6 +213,10 @@ static int run_request(struct usb_device *dev, struct request *r)
 
 	if (n != REPLAY_NOT_MINE)
 		return n;
+	if (switches(dev, r)) {
+		become_reader(dev);
+		return 0;
+	}
 	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
 		if (requests[i].type == r->type &&
 			(requests[i].request == ANY_REQUEST ||

@@ -247,7 +247,7 @@ static void pump_bulk_out(struct usb_device *dev, struct endpoint *ep, int64_t n
 		dev->stats.bulk_out++;
 		urb->actual = urb->length;
 		if (dev->faults)
-			fault_heard(dev->faults, urb->data, urb->length);
+			fault_heard(dev->faults, urb->data, urb->length, last);
 		if (dev->replay)
 			replay_bulk_out(dev->replay, urb->data, urb->length, last, replayed, f);
 		else
