@@ -263,19 +263,31 @@ class Dual(Stack):
         self.assertEqual(self.client.attrib(contact, CHARACTERISTICS), "00000000")
         self.assertEqual(self.client.attrib(contact, ICC_TYPE), "01")
 
-    def test_at_the_same_time(self):
-        self.insert("iso", "0.0")
+    CARD_S = 2.0
+
+    def tags_beside_card(self, card):
+        """Whether tags could be spoken to, come and go before the card can have answered."""
         self.insert("tag-classic", "0.1")
         tag = self.connect(ATR_CLASSIC)
-        card = self.present(self.client, self.context, self.contact)
-        busy = self.client.start("transmit", card, "80EE07D0020708" + "00")
+        began = time.monotonic()
+        busy = self.client.start("transmit", card,
+            f"80EE{int(self.CARD_S * 1000):04X}020708" + "00")
         self.expect(tag, GET_UID, UID_CLASSIC + "9000")
-        self.assertFalse(busy.done())
         self.remove("0.1")
         self.insert("tag-ultralight", "0.1")
-        self.expect(self.connect(ATR_ULTRALIGHT), "FFB0000404", "000000009000")
-        self.assertFalse(busy.done())
+        tag = self.connect(ATR_ULTRALIGHT)
+        self.expect(tag, "FFB0000404", "000000009000")
+        took = time.monotonic() - began
         self.assertEqual(busy.value(), "07089000")
+        self.client.disconnect(tag)
+        self.remove("0.1")
+        return took < self.CARD_S
+
+    def test_at_the_same_time(self):
+        self.insert("iso", "0.0")
+        card = self.present(self.client, self.context, self.contact)
+        # A machine that is busy elsewhere may let the time pass in between.
+        self.assertTrue(any(self.tags_beside_card(card) for _ in range(5)))
 
 
 class TwoInterfaces(harness.CardwireTest):
@@ -306,7 +318,8 @@ class TwoInterfaces(harness.CardwireTest):
                                               daemon.socket, "who", "--json"])
             running = json.loads(report)["readers"][0]["running"]
 
-    def at_the_same_time(self, *quirk_lines):
+    def both(self, *quirk_lines):
+        """A card in the one interface and a tag at the other."""
         vreader, daemon, client, context = self.stack_of(*quirk_lines)
         vreader.ctl("insert", "0.0", "iso")
         vreader.ctl("insert", "0.1", "tag-classic")
@@ -314,18 +327,27 @@ class TwoInterfaces(harness.CardwireTest):
         tag = self.present(client, context, "Tags 01 00")
         self.assertEqual(client.attrib(card, CHARACTERISTICS), "00000000")
         self.assertEqual(client.attrib(tag, CHARACTERISTICS), CONTACTLESS)
-        busy = client.start("transmit", card, "80EE05DC020708" + "00")
+        return daemon, client, card, tag
+
+    CARD_S = 1.5
+
+    def tag_beside_card(self, daemon, client, card, tag):
+        """Whether the tag has answered before the card can have, which began before it."""
+        began = time.monotonic()
+        busy = client.start("transmit", card, f"80EE{int(self.CARD_S * 1000):04X}020708" + "00")
         self.await_running(daemon)
         self.assertEqual(client.transmit(tag, GET_UID), UID_CLASSIC + "9000")
-        done = busy.done()
+        took = time.monotonic() - began
         self.assertEqual(busy.value(), "07089000")
-        return not done
+        return took < self.CARD_S
 
     def test_at_the_same_time(self):
-        self.assertTrue(self.at_the_same_time())
+        cards = self.both()
+        # A machine that is busy elsewhere may let the time pass in between.
+        self.assertTrue(any(self.tag_beside_card(*cards) for _ in range(5)))
 
     def test_taking_turns(self):
-        self.assertFalse(self.at_the_same_time("interfaces-take-turns=yes"))
+        self.assertFalse(self.tag_beside_card(*self.both("interfaces-take-turns=yes")))
 
 
 class DualExclusive(Dual):
@@ -373,6 +395,7 @@ class Storm(Stack):
         self.vreader.ctl("faults", "0", script)
         self.in_field = {}  # UID: when it came at the earliest, and left at the latest
         self.wrong, self.good = [], []
+        self.spoken = {}  # UID: an application has had an answer of it
         self.cut = 0  # exchanges that their tag has left
 
     slow = "XfrBlock"
@@ -384,6 +407,7 @@ class Storm(Stack):
             self.wrong.append((first, answer))
         else:
             self.good.append(answer)
+            self.spoken[answer[:-4]].set()
 
     def judge_echo(self, first, answer):
         """Each second tag has commands."""
@@ -423,10 +447,13 @@ class Storm(Stack):
         """Has a tag in the field for a while; how long its removal took to be told."""
         uid = f"{number:08x}"
         self.in_field[uid] = (time.monotonic(), float("inf"))
+        self.spoken[uid] = threading.Event()
         kind = "tag-classic" if number % 2 else "tag-a"
         ctl(self.vreader, f"insert 0 {kind} uid={uid}")
         self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
         stop.wait(rng.uniform(0.05, self.LONGEST_S))
+        # On a busy machine the applications may not have had their turn yet.
+        self.spoken[uid].wait(harness.CALL_S)
         began = time.monotonic()
         ctl(self.vreader, "remove 0")
         self.in_field[uid] = (self.in_field[uid][0], time.monotonic())
@@ -450,8 +477,8 @@ class Storm(Stack):
             + ", ".join(f"{share} %: {times[(len(times) * share - 1) // 100] * 1000:.1f} ms"
                 for share in (50, 95, 100)), file=sys.stderr)
         self.assertEqual(self.wrong, [])
-        self.assertGreater(len(self.good), self.tags)
-        self.assertGreater(self.cut, self.tags // 2)
+        self.assertTrue(all(event.is_set() for event in self.spoken.values()))
+        self.assertGreaterEqual(self.cut, self.tags)
         if PRECISE:
             self.assertLess(times[-1], self.READER_MS / 1000 + self.LATENCY_S)
         # The slot is as good as new.
