@@ -82,7 +82,7 @@ struct card_app {
 	const struct card_app_ops *ops;
 };
 
-/* The ISO 7816-4 file card of cards/iso.c. NULL without memory. */
+/* The ISO 7816-4 file card of cards/iso/iso.c. NULL without memory. */
 struct card_app *iso_card_new(void);
 
 #endif
