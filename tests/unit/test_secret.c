@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Which bytes of a command are a PIN or key. */
-#include <check.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "suite.h"
 #include "iso7816/secret.h"
 
 /* The span as "start-end", or "none". */
@@ -92,17 +91,11 @@ int main(void)
 {
 	Suite *suite = suite_create("secret");
 	TCase *tcase = tcase_create("span");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tcase, commands);
 	tcase_add_test(tcase, wrong_lengths);
 	tcase_add_test(tcase, inside_other_bytes);
 	tcase_add_test(tcase, exchanges);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }
