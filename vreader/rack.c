@@ -58,12 +58,21 @@ bool rack_find(const struct rack *rack, size_t reader, size_t slot, struct rack_
 				.slot = slot,
 				.number = number,
 				.vpcd = rack->vpcd,
+				.loop = rack->loop,
 				.state = rack->state,
 			};
 			return true;
 		}
 		slot -= ccid_slots(ccid);
 	}
+}
+
+/* False when there is one already. */
+static bool insert(const struct rack_slot *where, struct card *card)
+{
+	if (ccid_waits_for_cards(where->ccid))
+		card_work_in(card, where->loop);
+	return ccid_insert(where->ccid, where->slot, card);
 }
 
 const char *rack_insert_tag(
@@ -77,7 +86,7 @@ const char *rack_insert_tag(
 		card_free(card);
 		return "that slot is not for tags";
 	}
-	if (ccid_insert(where->ccid, where->slot, card))
+	if (insert(where, card))
 		return NULL;
 	card_free(card);
 	return "there is a card already";
@@ -96,9 +105,9 @@ enum {
 	SLOW_WI = 255,
 };
 
-/* A card that is busy cannot ask for time here: the ATR of one that may be asks for it
- * beforehand. And it takes extended APDUs, which T=0 does not carry. Unless told otherwise by
- * hand. */
+/* A card asks for time while it makes an RSA key, but not while it uses one: the ATR of a card with
+ * keys asks for it beforehand. And it takes extended APDUs, which T=0 does not carry. Unless told
+ * otherwise by hand. */
 static struct card_options patient(const char *name, const struct card_options *options)
 {
 	struct card_options o = *options;
@@ -152,7 +161,7 @@ const char *rack_insert(
 	card = card_new(&waiting, app);
 	if (!card)
 		return "out of memory";
-	ccid_insert(where->ccid, where->slot, card);
+	insert(where, card);
 	return NULL;
 }
 

@@ -19,6 +19,7 @@ struct rack {
 	struct card_options card; /* for cards inserted later */
 	struct usbip_server *server;
 	struct vpcd_ports *vpcd; /* NULL: no card programs (vpcd_port.h) */
+	struct loop *loop;       /* that cards may do long work in */
 	const char *state;       /* file of the first slot's card; NULL: cards forget */
 };
 
@@ -29,6 +30,7 @@ struct rack_slot {
 	size_t slot;
 	size_t number;           /* of the slot in its reader, counted over the interfaces */
 	struct vpcd_ports *vpcd; /* of the rack */
+	struct loop *loop;       /* of the rack */
 	const char *state;       /* of the rack */
 };
 

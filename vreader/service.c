@@ -88,6 +88,7 @@ static bool start(struct service *s)
 	if (!rack_init(&s->rack, &o->profile, o->readers, &o->card_options))
 		return complain("readers");
 	s->rack.state = o->state;
+	s->rack.loop = s->loop;
 	s->rack.vpcd = vpcd_ports_new(s->loop);
 	if (!s->rack.vpcd)
 		return complain("readers");

@@ -88,11 +88,9 @@ static bool move(struct host *host, uint8_t which)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct host host = { 0 };
-	const struct vpcd_host functions = { .send = on_send,
-		.insert = on_insert,
-		.wake = on_nothing,
-		.removed = on_nothing,
-		.ctx = &host };
+	const struct vpcd_host functions = {
+		.send = on_send, .insert = on_insert, .removed = on_nothing, .ctx = &host
+	};
 	struct vpcd *vpcd = vpcd_new(&functions);
 	bool alive = vpcd != NULL;
 

@@ -363,7 +363,7 @@ END_TEST
 START_TEST(test_ecdh)
 {
 	uint8_t cmd[5 + 80] = { 0, 0x87, 0x11, 0x9D, 71, 0x7C, 69, 0x82, 0, 0x85, 65 };
-	struct crypto_key *mine = crypto_generate(CRYPTO_P256);
+	struct crypto_key *mine = crypto_generate(CRYPTO_P256, NULL);
 	uint8_t other[CRYPTO_POINT_MAX], point[CRYPTO_POINT_MAX], want[CRYPTO_POINT_MAX];
 
 	manage();

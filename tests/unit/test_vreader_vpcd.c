@@ -26,18 +26,20 @@ static void on_send(void *ctx, const uint8_t *bytes, size_t len)
 	host.sent_len += len;
 }
 
-static bool on_insert(void *ctx, struct card *card)
-{
-	(void)ctx;
-	if (!host.full)
-		host.card = card;
-	return !host.full;
-}
-
 static void on_wake(void *ctx)
 {
 	(void)ctx;
 	host.woken++;
+}
+
+static bool on_insert(void *ctx, struct card *card)
+{
+	(void)ctx;
+	if (host.full)
+		return false;
+	host.card = card;
+	card_wake_by(card, on_wake, NULL);
+	return true;
 }
 
 static void on_removed(void *ctx)
@@ -49,7 +51,7 @@ static void on_removed(void *ctx)
 static void setup(void)
 {
 	const struct vpcd_host functions = {
-		.send = on_send, .insert = on_insert, .wake = on_wake, .removed = on_removed
+		.send = on_send, .insert = on_insert, .removed = on_removed
 	};
 
 	memset(&host, 0, sizeof(host));

@@ -12,6 +12,7 @@
 #define CARDWIRE_VREADER_CARDS_APP_H
 
 #include "vreader/cards/card_app.h"
+#include "vreader/cards/crypto.h"
 #include "vreader/cards/state.h"
 
 enum {
@@ -47,9 +48,18 @@ struct applet_ops {
 /* Applets begin with this. The card frees them with free(); the state was only lent. */
 struct applet {
 	const struct applet_ops *ops;
-	uint8_t aid[AID_MAX]; /* in full; a command may name it by a part from its beginning */
+	struct applet_card *card; /* it is on */
+	uint8_t aid[AID_MAX];     /* in full; a command may name it by a part from its beginning */
 	size_t aid_len;
 };
+
+/*
+ * Makes a key for a command that may have changed nothing yet: when that takes long, NULL comes with
+ * ans->pending set, and the command is run once more when the key is there. NULL otherwise: libcrypto
+ * cannot.
+ */
+struct crypto_key *applet_generate(
+	struct applet *applet, enum crypto_type type, struct apdu_answer *ans);
 
 /* A card with 1 to APPLETS_MAX applets; the first one is current after a reset. Takes over the
  * state and the applets, also when it fails; any of them may be NULL, then NULL is returned. */

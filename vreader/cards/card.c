@@ -184,7 +184,22 @@ struct card *card_new_remote(struct card_remote *remote, const uint8_t *bytes, s
 
 void card_remote_answer(struct card *card, const uint8_t *rapdu, size_t len)
 {
-	card_apdu_answer(&card->apdu, rapdu, len, &card->rsp);
+	card_apdu_answer(&card->apdu, rapdu, len);
+}
+
+static struct card_apdu *apdu_of(struct card *card)
+{
+	return card->tag ? tag_apdu(card->tag) : &card->apdu;
+}
+
+void card_wake_by(struct card *card, void (*wake)(void *ctx), void *ctx)
+{
+	card_apdu_wake_by(apdu_of(card), wake, ctx);
+}
+
+void card_work_in(struct card *card, struct loop *loop)
+{
+	card_apdu_work_in(apdu_of(card), loop);
 }
 
 void card_free(struct card *card)
@@ -233,6 +248,7 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 void card_power_off(struct card *card)
 {
 	card->powered = false;
+	card_apdu_give_up(apdu_of(card));
 	if (card->apdu.remote)
 		card->apdu.remote->ops->power_off(card->apdu.remote);
 }

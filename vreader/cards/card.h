@@ -74,9 +74,15 @@ struct tag *card_tag(const struct card *card);
  * copied. NULL: no memory, or no ATR; then remote is still the caller's. */
 struct card *card_new_remote(struct card_remote *remote, const uint8_t *atr, size_t len);
 
-/* The R-APDU to the command that is pending; what is shorter than SW1 SW2 is no answer. The card's
- * reader is then to be told (ccid_wake). */
+/* The R-APDU to the command that is pending; what is shorter than SW1 SW2 is no answer. */
 void card_remote_answer(struct card *card, const uint8_t *rapdu, size_t len);
+
+/* Whom to tell that the answer is there which was pending: the card's reader. */
+void card_wake_by(struct card *card, void (*wake)(void *ctx), void *ctx);
+
+/* From now on the card may work on long commands while the loop goes on. Else, none is pending unless
+ * it is a remote's. */
+void card_work_in(struct card *card, struct loop *loop);
 
 void card_free(struct card *card);
 

@@ -74,6 +74,14 @@ void card_apdu_reset(struct card_apdu *a)
 		a->app->ops->reset(a->app);
 }
 
+void card_apdu_give_up(struct card_apdu *a)
+{
+	if (!a->rsp || !a->rsp->pending)
+		return;
+	a->rsp->pending = false;
+	card_apdu_reset(a);
+}
+
 /* A remote's commands are not known here. Of those that ISO 7816-4, GlobalPlatform and SIMs (TS
  * 102 221 §10.1.2) have, these bring none. */
 static bool remote_takes_data(uint8_t cla, uint8_t ins)
@@ -148,6 +156,19 @@ static void give(struct card_apdu *a, struct card_response *rsp)
 	deliver(a, terms->transport, wanted(terms), rsp);
 }
 
+static void done(struct card_apdu *a, const struct apdu_answer *ans, struct card_response *rsp)
+{
+	rsp->pending = ans->pending;
+	rsp->delay_ms = ans->delay_ms;
+	rsp->mute = ans->mute;
+	if (ans->mute || ans->pending)
+		return;
+	a->kept_len = ans->len;
+	a->kept_sw = ans->sw;
+	a->terms.unasked = ans->unasked;
+	give(a, rsp);
+}
+
 /* one_way: the exchange carried data to the card, so that T=0 cannot carry any back in it. */
 static void run(struct card_apdu *a, enum apdu_transport transport, const struct apdu_command *cmd,
 	bool one_way, struct card_response *rsp)
@@ -155,19 +176,43 @@ static void run(struct card_apdu *a, enum apdu_transport transport, const struct
 	struct apdu_answer ans = { .data = a->kept };
 
 	a->kept_at = a->kept_len = 0;
+	a->terms = (struct apdu_terms){
+		.transport = transport, .ne = cmd->ne, .extended = cmd->extended, .one_way = one_way
+	};
 	a->app->ops->process(a->app, cmd, &ans);
-	rsp->delay_ms = ans.delay_ms;
-	rsp->mute = ans.mute;
-	if (ans.mute)
+	done(a, &ans, rsp);
+}
+
+void card_apdu_wake_by(struct card_apdu *a, void (*wake)(void *ctx), void *ctx)
+{
+	a->wake = wake;
+	a->wake_ctx = ctx;
+}
+
+static void tell(const struct card_apdu *a)
+{
+	if (a->wake)
+		a->wake(a->wake_ctx);
+}
+
+static void app_ready(void *ctx)
+{
+	struct card_apdu *a = ctx;
+	struct apdu_answer ans = { .data = a->kept };
+
+	/* The host has given it up, with a command that has not reached the application. */
+	if (!a->rsp->pending)
 		return;
-	a->kept_len = ans.len;
-	a->kept_sw = ans.sw;
-	a->terms = (struct apdu_terms){ .transport = transport,
-		.ne = cmd->ne,
-		.extended = cmd->extended,
-		.one_way = one_way,
-		.unasked = ans.unasked };
-	give(a, rsp);
+	a->app->ops->resume(a->app, &ans);
+	done(a, &ans, a->rsp);
+	tell(a);
+}
+
+void card_apdu_work_in(struct card_apdu *a, struct loop *loop)
+{
+	a->host = (struct card_host){ .loop = loop, .ready = app_ready, .ctx = a };
+	if (a->app && a->app->ops->resume)
+		a->app->host = &a->host;
 }
 
 static bool chain_continues(const struct card_apdu *a, const uint8_t header[4])
@@ -296,18 +341,20 @@ static void remote_process(struct card_apdu *a, enum apdu_transport transport, c
 	rsp->mute = !rsp->pending;
 }
 
-void card_apdu_answer(
-	struct card_apdu *a, const uint8_t *rapdu, size_t len, struct card_response *rsp)
+void card_apdu_answer(struct card_apdu *a, const uint8_t *rapdu, size_t len)
 {
+	struct card_response *rsp = a->rsp;
+
 	rsp->len = 0;
 	rsp->pending = false;
 	rsp->mute = len < 2 || len > sizeof(a->kept) + 2;
-	if (rsp->mute)
-		return;
-	a->kept_len = len - 2;
-	a->kept_sw = get_be16(rapdu + a->kept_len);
-	memcpy(a->kept, rapdu, a->kept_len);
-	give(a, rsp);
+	if (!rsp->mute) {
+		a->kept_len = len - 2;
+		a->kept_sw = get_be16(rapdu + a->kept_len);
+		memcpy(a->kept, rapdu, a->kept_len);
+		give(a, rsp);
+	}
+	tell(a);
 }
 
 void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
@@ -319,6 +366,7 @@ void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const
 	rsp->delay_ms = 0;
 	rsp->mute = false;
 	rsp->pending = false;
+	a->rsp = rsp;
 	if (a->remote) {
 		remote_process(a, transport, bytes, len, rsp);
 		return;

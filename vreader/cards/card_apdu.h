@@ -61,9 +61,12 @@ struct card_apdu {
 	struct card_app *app;       /* NULL: a remote runs the commands */
 	struct card_remote *remote; /* NULL: an application does */
 	struct apdu_terms terms;
-	uint8_t repeat
-		[4]; /* header for which 6Cxx was said: with the right Le it gets what is kept */
-	bool repeatable;
+	struct card_host host;     /* of the application */
+	struct card_response *rsp; /* of the command that is pending */
+	void (*wake)(void *ctx);   /* NULL: nobody waits for it */
+	void *wake_ctx;
+	uint8_t repeat[4];    /* header of the last TPDU */
+	bool repeatable;      /* 6Cxx was said to it: with the right Le it gets what is kept */
 	uint8_t chain[65535]; /* command data so far */
 	size_t chain_len;
 	uint8_t chain_header[4];
@@ -82,16 +85,23 @@ bool apdu_parse(const uint8_t *bytes, size_t len, struct apdu_command *cmd);
 /* Forgets everything held between commands, and resets the application; a remote isn't told. */
 void card_apdu_reset(struct card_apdu *a);
 
+/* The card has lost power: what is pending will never be answered. */
+void card_apdu_give_up(struct card_apdu *a);
+
 /* Whether INS brings command data, which T=0 cannot see from the header. */
 bool card_apdu_takes_data(const struct card_apdu *a, uint8_t cla, uint8_t ins);
 
-/* Runs one command. A command that is no APDU is answered with 6700. */
+/* Whom to tell that the response that was pending is there. */
+void card_apdu_wake_by(struct card_apdu *a, void (*wake)(void *ctx), void *ctx);
+
+/* From now on the application may leave commands pending, which end in this loop. */
+void card_apdu_work_in(struct card_apdu *a, struct loop *loop);
+
+/* Runs one command; what was pending is given up. A command that is no APDU is answered with 6700. */
 void card_apdu_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
 	size_t len, struct card_response *rsp);
 
-/* The remote's R-APDU to the command that is pending in rsp; what is shorter than SW1 SW2 is no
- * answer. */
-void card_apdu_answer(
-	struct card_apdu *a, const uint8_t *rapdu, size_t len, struct card_response *rsp);
+/* The remote's R-APDU to the command that is pending; what is shorter than SW1 SW2 is no answer. */
+void card_apdu_answer(struct card_apdu *a, const uint8_t *rapdu, size_t len);
 
 #endif

@@ -62,6 +62,17 @@ struct apdu_answer {
 	uint32_t delay_ms; /* time the card works on it, and asks the reader to wait */
 	bool mute;         /* the card says nothing at all */
 	bool unasked;      /* the data go out also when the command wanted none */
+	bool pending;      /* resume() will be called; the rest is filled in then */
+};
+
+struct loop;
+
+/* What an application needs to leave a command pending. */
+struct card_host {
+	struct loop *loop; /* that its long work ends in */
+	/* The pending command can be resumed. */
+	void (*ready)(void *ctx);
+	void *ctx;
 };
 
 struct card_app;
@@ -74,12 +85,16 @@ struct card_app_ops {
 	bool (*takes_data)(const struct card_app *app, uint8_t cla, uint8_t ins);
 	void (*process)(
 		struct card_app *app, const struct apdu_command *cmd, struct apdu_answer *ans);
+	/* After host->ready(): the answer to the command that was left pending. A reset, or
+	 * another command, comes instead if that was given up. NULL: none is left so. */
+	void (*resume)(struct card_app *app, struct apdu_answer *ans);
 	void (*free)(struct card_app *app);
 };
 
 /* Applications begin with this. */
 struct card_app {
 	const struct card_app_ops *ops;
+	const struct card_host *host; /* NULL: each command has to be done at once */
 };
 
 /* The ISO 7816-4 file card of cards/iso/iso.c. NULL without memory. */

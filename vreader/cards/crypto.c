@@ -6,6 +6,7 @@
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
+#include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,13 +71,38 @@ static struct crypto_key *wrap(enum crypto_type type, EVP_PKEY *pkey)
 	return key;
 }
 
-struct crypto_key *crypto_generate(enum crypto_type type)
+/* Called by libcrypto for each prime it tries; 0 ends it. */
+static int go_on(EVP_PKEY_CTX *ctx)
+{
+	const atomic_bool *stop = EVP_PKEY_CTX_get_app_data(ctx);
+
+	return !stop || !atomic_load(stop);
+}
+
+static EVP_PKEY *generate_rsa(size_t size, atomic_bool *stop)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+	EVP_PKEY *pkey = NULL;
+
+	if (ctx && EVP_PKEY_keygen_init(ctx) > 0 &&
+		EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)(8 * size)) > 0) {
+		EVP_PKEY_CTX_set_app_data(ctx, stop);
+		EVP_PKEY_CTX_set_cb(ctx, go_on);
+		/* What it leaves in pkey when it fails is not defined. */
+		if (EVP_PKEY_generate(ctx, &pkey) <= 0)
+			pkey = NULL;
+	}
+	EVP_PKEY_CTX_free(ctx);
+	return pkey;
+}
+
+struct crypto_key *crypto_generate(enum crypto_type type, atomic_bool *stop)
 {
 	const char *algorithm = types[type].algorithm;
 
 	switch (types[type].family) {
 	case FAMILY_RSA:
-		return wrap(type, EVP_PKEY_Q_keygen(NULL, NULL, algorithm, 8 * types[type].size));
+		return wrap(type, generate_rsa(types[type].size, stop));
 	case FAMILY_EC:
 		return wrap(type, EVP_PKEY_Q_keygen(NULL, NULL, algorithm, types[type].curve));
 	case FAMILY_RAW:

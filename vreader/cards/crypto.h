@@ -6,6 +6,7 @@
 #ifndef CARDWIRE_VREADER_CARDS_CRYPTO_H
 #define CARDWIRE_VREADER_CARDS_CRYPTO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +41,9 @@ bool crypto_is_rsa(enum crypto_type type);
 /* On a curve of NIST. */
 bool crypto_is_ec(enum crypto_type type);
 
-/* NULL: libcrypto cannot. An RSA key has the public exponent 65537. */
-struct crypto_key *crypto_generate(enum crypto_type type);
+/* An RSA key has the public exponent 65537; making one ends soon after stop, which may be NULL, has
+ * become true. NULL: libcrypto cannot, or it was stopped. */
+struct crypto_key *crypto_generate(enum crypto_type type, atomic_bool *stop);
 /* An RSA key from its primes and public exponent, big endian. NULL: they make no such key. */
 struct crypto_key *crypto_import_rsa(enum crypto_type type, const uint8_t *e, size_t e_len,
 	const uint8_t *p, size_t p_len, const uint8_t *q, size_t q_len);
@@ -108,5 +110,9 @@ bool crypto_equal(const void *a, const void *b, size_t len);
 
 /* From now on everything random in this process follows from the seed: cards can be had again. */
 bool crypto_seed(const char *seed);
+
+/* Where crypto_seed() has been used: what is random in this thread follows from these bytes, from now
+ * on, and nothing of it is taken from other threads. */
+void crypto_seed_thread(const uint8_t seed[CRYPTO_SHA256]);
 
 #endif

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "vreader/cards/app.h"
+#include "vreader/cards/keymaker.h"
 
 enum {
 	INS_SELECT = 0xA4,
 	SELECT_BY_NAME = 0x04,
 	OCCURRENCE = 0x03,
 	NEXT = 0x02,
+	LONG_COMMAND_MAX = 255, /* bytes of command data that can be kept meanwhile */
 	SW_ERRORS = 0x6400, /* from here on, but for SW_OK: nothing was done (ISO 7816-4 §5.6) */
 };
 
@@ -23,6 +25,10 @@ struct applet_card {
 	struct applet *applets[APPLETS_MAX];
 	size_t count;
 	size_t current;
+	struct keymaker *maker;      /* works for the command that is pending; NULL: none is */
+	struct apdu_command command; /* which one */
+	uint8_t data[LONG_COMMAND_MAX];
+	bool may_wait; /* there is room for the data of the command that runs */
 };
 
 static struct applet *current(const struct applet_card *card)
@@ -63,10 +69,17 @@ static void select_applet(
 	current(card)->ops->select(current(card), cmd, ans);
 }
 
+static void give_up(struct applet_card *card)
+{
+	keymaker_free(card->maker);
+	card->maker = NULL;
+}
+
 static void card_reset(struct card_app *app)
 {
 	struct applet_card *card = (struct applet_card *)app;
 
+	give_up(card);
 	current(card)->ops->deselect(current(card));
 	card->current = 0;
 }
@@ -111,23 +124,69 @@ static bool card_takes_data(const struct card_app *app, uint8_t cla, uint8_t ins
 	return is_select(cla, ins) || (command && command->takes_data);
 }
 
-static void card_process(
-	struct card_app *app, const struct apdu_command *cmd, struct apdu_answer *ans)
+struct crypto_key *applet_generate(
+	struct applet *applet, enum crypto_type type, struct apdu_answer *ans)
 {
-	struct applet_card *card = (struct applet_card *)app;
+	struct applet_card *card = applet->card;
+	const struct card_host *host = card->app.host;
+	struct crypto_key *key;
 
+	if (card->maker) {
+		key = keymaker_take(card->maker);
+		give_up(card);
+		return key;
+	}
+	/* Others than RSA's are made in no time. */
+	if (host && crypto_is_rsa(type) && card->may_wait)
+		card->maker = keymaker_new(host->loop, type, host->ready, host->ctx);
+	ans->pending = card->maker != NULL;
+	return ans->pending ? NULL : crypto_generate(type, NULL);
+}
+
+static void keep_command(struct applet_card *card, const struct apdu_command *cmd)
+{
+	card->command = *cmd;
+	card->command.data = card->data;
+	if (cmd->nc)
+		memmove(card->data, cmd->data, cmd->nc);
+}
+
+static void run_any(
+	struct applet_card *card, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	card->may_wait = cmd->nc <= LONG_COMMAND_MAX;
 	/* Real cards are as generous, and there are programs that leave out Le. */
 	ans->unasked = true;
 	if (is_select(cmd->cla, cmd->ins) && cmd->p1 == SELECT_BY_NAME)
 		select_applet(card, cmd, ans);
 	else
 		run_command(current(card), cmd, ans);
+	if (ans->pending) {
+		keep_command(card, cmd);
+		return;
+	}
 	if (state_commit(card->state))
 		return;
 	/* It is as if the command had not been; what it granted is taken back, too. */
 	current(card)->ops->deselect(current(card));
 	ans->len = 0;
 	ans->sw = SW_MEMORY_FAILURE;
+}
+
+static void card_process(
+	struct card_app *app, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	struct applet_card *card = (struct applet_card *)app;
+
+	give_up(card);
+	run_any(card, cmd, ans);
+}
+
+static void card_resume(struct card_app *app, struct apdu_answer *ans)
+{
+	struct applet_card *card = (struct applet_card *)app;
+
+	run_any(card, &card->command, ans);
 }
 
 static void free_all(struct state *state, struct applet *const *applets, size_t count)
@@ -141,6 +200,7 @@ static void card_free_app(struct card_app *app)
 {
 	struct applet_card *card = (struct applet_card *)app;
 
+	give_up(card);
 	free_all(card->state, card->applets, card->count);
 	free(card);
 }
@@ -150,6 +210,7 @@ static const struct card_app_ops card_ops = {
 	.reset = card_reset,
 	.takes_data = card_takes_data,
 	.process = card_process,
+	.resume = card_resume,
 	.free = card_free_app,
 };
 
@@ -170,5 +231,7 @@ struct card_app *applet_card_new(struct state *state, struct applet *const *appl
 	card->state = state;
 	memcpy(card->applets, applets, count * sizeof(*applets));
 	card->count = count;
+	for (size_t i = 0; i < count; i++)
+		applets[i]->card = card;
 	return &card->app;
 }

@@ -168,6 +168,11 @@ void tag_reset(struct tag *tag)
 		card_apdu_reset(&tag->apdu);
 }
 
+struct card_apdu *tag_apdu(struct tag *tag)
+{
+	return &tag->apdu;
+}
+
 const struct card_response *tag_exchange(struct tag *tag, const uint8_t *apdu, size_t len)
 {
 	card_apdu_process(&tag->apdu, APDU_OVER_T1, apdu, len, &tag->response);

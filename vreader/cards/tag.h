@@ -72,6 +72,9 @@ void tag_free(struct tag *tag);
 const struct tag_identity *tag_identity(const struct tag *tag);
 bool tag_has_apdus(const struct tag *tag);
 
+/* Where an ISO 14443-4 tag's commands are run. */
+struct card_apdu *tag_apdu(struct tag *tag);
+
 /* The field goes off, or the tag is selected anew: volatile state is lost. */
 void tag_reset(struct tag *tag);
 

@@ -126,7 +126,6 @@ static bool message(struct vpcd *v, const uint8_t *bytes, size_t len)
 		return true;
 	v->awaited = false;
 	card_remote_answer(v->card, bytes, len);
-	v->host.wake(v->host.ctx);
 	return true;
 }
 

@@ -35,8 +35,6 @@ struct vpcd_host {
 	void (*send)(void *ctx, const uint8_t *bytes, size_t len);
 	/* The program has given its ATR: takes the card over. False: there is no place for it. */
 	bool (*insert)(void *ctx, struct card *card);
-	/* The card's pending answer is there. */
-	void (*wake)(void *ctx);
 	/* The card was taken out; vpcd_receive() is of no use any more. */
 	void (*removed)(void *ctx);
 	void *ctx;

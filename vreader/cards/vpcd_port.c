@@ -128,13 +128,6 @@ static bool on_insert(void *ctx, struct card *card)
 	return ccid_insert(p->ccid, p->slot, card);
 }
 
-static void on_wake(void *ctx)
-{
-	struct port *p = ctx;
-
-	ccid_wake(p->ccid, p->slot);
-}
-
 static void on_removed(void *ctx)
 {
 	cut_off_later(ctx);
@@ -163,11 +156,9 @@ static void link_ready(struct loop_source *source, uint32_t events)
 
 static void welcome(struct port *p, int fd)
 {
-	const struct vpcd_host host = { .send = on_send,
-		.insert = on_insert,
-		.wake = on_wake,
-		.removed = on_removed,
-		.ctx = p };
+	const struct vpcd_host host = {
+		.send = on_send, .insert = on_insert, .removed = on_removed, .ctx = p
+	};
 
 	p->link.fd = fd;
 	p->dead = false;

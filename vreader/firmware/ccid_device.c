@@ -376,6 +376,15 @@ static void card_changed(struct slot *slot)
 	slot->dev->host.notify(slot->dev->host.ctx);
 }
 
+/* The answer of the slot's card that was pending is there. */
+static void answer_there(void *ctx)
+{
+	struct slot *slot = ctx;
+
+	if (slot->job.busy && (slot->response || slot->job.then))
+		slot->job.due = 0;
+}
+
 bool ccid_insert(struct ccid_device *dev, size_t number, struct card *card)
 {
 	struct slot *slot;
@@ -384,6 +393,7 @@ bool ccid_insert(struct ccid_device *dev, size_t number, struct card *card)
 		return false;
 	slot = &dev->slots[number];
 	slot->card = card;
+	card_wake_by(card, answer_there, slot);
 	card_changed(slot);
 	return true;
 }
@@ -406,14 +416,6 @@ bool ccid_remove(struct ccid_device *dev, size_t number)
 	card_changed(slot);
 	card_free(card);
 	return true;
-}
-
-void ccid_wake(struct ccid_device *dev, size_t number)
-{
-	struct slot *slot = &dev->slots[number];
-
-	if (slot->job.busy && (slot->response || slot->job.then))
-		slot->job.due = 0;
 }
 
 bool ccid_waits_for_cards(const struct ccid_device *dev)

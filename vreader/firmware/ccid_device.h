@@ -73,8 +73,6 @@ size_t ccid_slots(const struct ccid_device *dev);
 bool ccid_insert(struct ccid_device *dev, size_t slot, struct card *card);
 /* False when there was none. */
 bool ccid_remove(struct ccid_device *dev, size_t slot);
-/* The answer of the slot's card that was pending is there (card_response). */
-void ccid_wake(struct ccid_device *dev, size_t slot);
 /* Whether it asks its host for time while a card's answer is pending: not without bulk pipes. */
 bool ccid_waits_for_cards(const struct ccid_device *dev);
 bool ccid_present(const struct ccid_device *dev, size_t slot);

@@ -83,7 +83,7 @@ static void await_again(struct slot *slot, int64_t now)
 	await_card(slot, then, now);
 }
 
-/* A card that works on its answer for as long as it likes, up to a limit (ccid_wake() ends it). */
+/* A card that works on its answer for as long as it likes, up to a limit (card_wake_by()). */
 static void await_pending(struct slot *slot, slot_step step, uint32_t delay_ms, int64_t now)
 {
 	if (slot->job.pending_ms >= PENDING_MAX_MS) {
@@ -319,7 +319,7 @@ static void give_response_part(struct slot *slot)
 
 static void apdu_wait(struct slot *slot, int64_t now);
 
-/* A card that works on its answer for as long as it likes, up to a limit (ccid_wake() ends it). */
+/* A card that works on its answer for as long as it likes, up to a limit (card_wake_by()). */
 static void apdu_pending(struct slot *slot, int64_t now)
 {
 	if (slot->job.pending_ms >= PENDING_MAX_MS) {

@@ -273,7 +273,8 @@ void pgp_generate(struct applet *applet, const struct apdu_command *cmd, struct 
 		ans->sw = SW_SECURITY_STATUS;
 		return;
 	}
-	key = cmd->p1 == 0x80 ? crypto_generate(algorithm_of(o, which)->type) : load_key(o, which);
+	key = cmd->p1 == 0x80 ? applet_generate(applet, algorithm_of(o, which)->type, ans)
+			      : load_key(o, which);
 	if (!key) {
 		ans->sw = cmd->p1 == 0x80 ? SW_MEMORY_FAILURE : SW_NO_SUCH_DATA;
 		return;

@@ -16,8 +16,9 @@ enum {
 /* --- Generation ------------------------------------------------------------------------------- */
 
 static uint16_t generate(
-	struct piv *piv, uint8_t reference, const struct ber_item *control, struct ber_out *out)
+	struct piv *piv, uint8_t reference, const struct ber_item *control, struct apdu_answer *ans)
 {
+	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct piv_key key = { 0 };
 	struct ber_item algorithm;
 	bool made;
@@ -27,17 +28,17 @@ static uint16_t generate(
 		!piv_key_policies(&key, control->value, control->len))
 		return SW_WRONG_DATA;
 	key.algorithm = algorithm.value[0];
-	key.key = crypto_generate(piv_key_type(key.algorithm));
-	made = key.key && piv_key_public(&key, out) && piv_key_put(piv, reference, &key);
+	key.key = applet_generate(&piv->applet, piv_key_type(key.algorithm), ans);
+	made = key.key && piv_key_public(&key, &out) && piv_key_put(piv, reference, &key);
 	crypto_free(key.key);
-	ber_wrap(out, 0, 0x7F49);
+	ber_wrap(&out, 0, 0x7F49);
+	ans->len = out.len;
 	return made ? SW_OK : SW_MEMORY_FAILURE;
 }
 
 void piv_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
 	struct piv *piv = (struct piv *)applet;
-	struct ber_out out = { .data = ans->data, .cap = APDU_DATA_MAX };
 	struct ber_item control;
 
 	if (!piv->managed)
@@ -47,8 +48,7 @@ void piv_generate(struct applet *applet, const struct apdu_command *cmd, struct 
 	else if (!ber_find(cmd->data, cmd->nc, 0xAC, &control))
 		ans->sw = SW_WRONG_DATA;
 	else
-		ans->sw = generate(piv, cmd->p2, &control, &out);
-	ans->len = ans->sw == SW_OK ? out.len : 0;
+		ans->sw = generate(piv, cmd->p2, &control, ans);
 }
 
 /* --- Use -------------------------------------------------------------------------------------- */

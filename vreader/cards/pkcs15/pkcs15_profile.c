@@ -191,7 +191,7 @@ static void dod(struct ber_out *out)
 /* Numbers, key and certificate of a new card. False: libcrypto fails. */
 static bool make_identity(struct pkcs15 *p15)
 {
-	struct crypto_key *key = crypto_generate(CRYPTO_P256);
+	struct crypto_key *key = crypto_generate(CRYPTO_P256, NULL);
 	uint8_t serial[PKCS15_SERIAL_LEN], certificate[PKCS15_FILE_MAX];
 	uint8_t private[CRYPTO_PRIVATE_MAX];
 	size_t len = 0, private_len = 0;
