@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The daemon's log: levels, form, flood control, and secrets that must not be in it. */
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
+#include "suite.h"
 #include "pcscd/log.h"
 
 static char *said;
@@ -193,8 +193,6 @@ int main(void)
 {
 	Suite *suite = suite_create("log");
 	TCase *tests = tcase_create("log");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tests, NULL, teardown);
 	tcase_add_test(tests, test_levels);
@@ -204,9 +202,5 @@ int main(void)
 	tcase_add_test(tests, test_hex_room);
 	tcase_add_test(tests, test_apdu);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed != 0;
+	return suite_run(suite);
 }
