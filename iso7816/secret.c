@@ -32,6 +32,8 @@ enum {
 	INS_ENVELOPE_BER = 0xC3,
 	CLA_READER = 0xFF,
 	SW = 2,
+	PACE_ESTABLISH = 0x02,        /* bFunction of EXECUTE_PACE (PC/SC part 10 amendment 1) */
+	PACE_ESTABLISH_SECURE = 0x20, /* bPINOperation of PC_to_RDR_Secure (BSI TR-03119) */
 };
 
 static bool is_secret_ins(uint8_t ins)
@@ -83,8 +85,41 @@ static bool has_data_field(const uint8_t *bytes, size_t len, size_t *start, size
 	return true;
 }
 
+static size_t le16(const uint8_t *bytes)
+{
+	return (size_t)bytes[1] << 8 | bytes[0];
+}
+
+/*
+ * What a reader gets to open a PACE channel, as the application gives it or in PC_to_RDR_Secure:
+ * which password, card holder's authorisation, password, description of a certificate; each but the
+ * first with its length. True if the password is among it.
+ */
+static bool find_pace_password(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
+{
+	size_t at;
+
+	if (len > 3 && bytes[0] == PACE_ESTABLISH && le16(bytes + 1) == len - 3)
+		at = 3;
+	else if (len > 1 && bytes[0] == PACE_ESTABLISH_SECURE)
+		at = 1;
+	else
+		return false;
+	at++;
+	if (at >= len)
+		return false;
+	at += 1U + bytes[at];
+	if (at >= len)
+		return false;
+	*start = at + 1;
+	*end = *start + bytes[at];
+	return *end > *start && len >= *end + 2 && len - *end - 2 == le16(bytes + *end);
+}
+
 bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
 {
+	if (find_pace_password(bytes, len, start, end))
+		return true;
 	if (len > SHORT_HEADER && is_secret_ins(bytes[1])) {
 		if (!has_data_field(bytes, len, start, end)) {
 			*start = SHORT_HEADER;
@@ -127,7 +162,8 @@ void secret_command_span(const uint8_t *apdu, size_t len, size_t *start, size_t 
 {
 	size_t header = len > EXTENDED_HEADER && apdu[4] == 0 ? EXTENDED_HEADER : SHORT_HEADER;
 
-	*start = header < len ? header : len;
+	if (!find_pace_password(apdu, len, start, end))
+		*start = header < len ? header : len;
 	*end = len;
 }
 

@@ -16,7 +16,8 @@
  * offset (a block, a reader's message). True: bytes [*start, *end) are to be masked. A command at
  * the beginning counts however wrong its lengths are; further on it must end where the bytes end.
  * The commands are those of ISO 7816-4 §11.6 and ISO 7816-9, and those by which common cards take
- * keys (PUT DATA, PUT KEY, LOAD KEYS).
+ * keys (PUT DATA, PUT KEY, LOAD KEYS). The password for PACE in what a reader is given to open a
+ * channel (PC/SC part 10 amendment 1) counts, too.
  */
 bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end);
 

@@ -59,6 +59,11 @@ enum {
 	PART10_PACE_abOutput = 6,
 };
 
+/* dwResult of EXECUTE_PACE, as far as it isn't the card's (part 10 amendment 1). */
+#define PART10_PACE_OK      UINT32_C(0)
+#define PART10_PACE_ABORT   UINT32_C(0xF0200001)
+#define PART10_PACE_TIMEOUT UINT32_C(0xF0200002)
+
 /* SW1 SW2 of the reader itself (part 10 §2.5.2, §2.5.3). */
 enum {
 	PART10_SW_TIMEOUT = 0x6400,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pinpad_exchange.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "ifd-ccid/bytes.h"
@@ -282,43 +283,85 @@ RESPONSECODE pinpad_modify(
 	return enter_pin(slot, true, tx, tx_len, rx, rx_len);
 }
 
-RESPONSECODE pinpad_pace(
-	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len)
+static RESPONSECODE answer_pace(
+	uint32_t result, const uint8_t *output, size_t len, uint8_t *rx, size_t *rx_len)
 {
-	uint8_t data[1 + SECURE_MAX];
+	if (len > UINT16_MAX || PART10_PACE_abOutput + len > *rx_len)
+		return IFD_ERROR_INSUFFICIENT_BUFFER;
+	put_le32(rx + PART10_PACE_dwResult, result);
+	put_le16(rx + PART10_PACE_wOutputLength, (uint16_t)len);
+	if (len)
+		memcpy(rx + PART10_PACE_abOutput, output, len);
+	*rx_len = PART10_PACE_abOutput + len;
+	return IFD_SUCCESS;
+}
+
+/* What became of PC_to_RDR_Secure: the reader's output, or how the user ended it. */
+static RESPONSECODE end_pace(struct slot *slot, enum ccid_result result,
+	const struct ccid_answer *answer, uint8_t *rx, size_t *rx_len)
+{
+	if (result == CCID_OK)
+		return answer_pace(PART10_PACE_OK, answer->data, answer->len, rx, rx_len);
+	if (result != CCID_REFUSED)
+		return ifd_code(result);
+	switch (users_sw(answer)) {
+	case PART10_SW_CANCELLED:
+		return answer_pace(PART10_PACE_ABORT, NULL, 0, rx, rx_len);
+	case PART10_SW_TIMEOUT:
+		return answer_pace(PART10_PACE_TIMEOUT, NULL, 0, rx, rx_len);
+	default:
+		return ifd_code(ccid_why_refused(slot, "Secure", answer));
+	}
+}
+
+/* bPINOperation of a bFunction; -1: CCID has none for it. */
+static int pace_operation(uint8_t bFunction)
+{
+	switch (bFunction) {
+	case PART10_PACE_GET_CAPABILITIES:
+		return CCID_PIN_OPERATION_PACE_CAPABILITIES;
+	case PART10_PACE_ESTABLISH_CHANNEL:
+		return CCID_PIN_OPERATION_PACE_EXECUTE;
+	default:
+		return -1;
+	}
+}
+
+/* The input of PACE may hold a certificate's description, which takes some KiB. */
+static RESPONSECODE run_pace(struct slot *slot, uint8_t operation, const uint8_t *input, size_t len,
+	uint8_t *rx, size_t *rx_len)
+{
+	size_t max = device_interface(slot->device)->ccid.max_message - CCID_MSG_HEADER_SIZE;
 	struct ccid_answer answer;
 	enum ccid_result result;
-	size_t len;
+	uint8_t *data;
 
-	if (tx_len < PART10_PACE_abInput || tx_len - PART10_PACE_abInput > SECURE_MAX ||
-		le16(tx + PART10_PACE_wInputLength) != tx_len - PART10_PACE_abInput)
-		return answer_sw(PART10_SW_BAD_STRUCTURE, rx, rx_len);
-	switch (tx[PART10_PACE_bFunction]) {
-	case PART10_PACE_GET_CAPABILITIES:
-		data[0] = CCID_PIN_OPERATION_PACE_CAPABILITIES;
-		break;
-	case PART10_PACE_ESTABLISH_CHANNEL:
-		data[0] = CCID_PIN_OPERATION_PACE_EXECUTE;
-		break;
-	default:
-		return IFD_NOT_SUPPORTED;
-	}
-	len = tx_len - PART10_PACE_abInput;
-	memcpy(data + 1, tx + PART10_PACE_abInput, len);
+	if (1 + len > max)
+		return ifd_code(CCID_LIMIT);
+	data = malloc(1 + len);
+	if (!data)
+		return IFD_COMMUNICATION_ERROR;
+	data[0] = operation;
+	memcpy(data + 1, input, len);
 	slot->secret = true; /* a PIN may be among the input */
 	result =
 		ccid_secure(slot, PC_to_RDR_Secure, data, 1 + len, (int64_t)1000 * PACE_S, &answer);
-	explicit_bzero(data, sizeof(data));
-	if (result == CCID_REFUSED)
-		result = ccid_why_refused(slot, "Secure", &answer);
-	if (result != CCID_OK)
-		return ifd_code(result);
-	if (answer.len > UINT16_MAX || PART10_PACE_abOutput + answer.len > *rx_len)
-		return IFD_ERROR_INSUFFICIENT_BUFFER;
-	put_le32(rx + PART10_PACE_dwResult, 0);
-	put_le16(rx + PART10_PACE_wOutputLength, (uint16_t)answer.len);
-	if (answer.len)
-		memcpy(rx + PART10_PACE_abOutput, answer.data, answer.len);
-	*rx_len = PART10_PACE_abOutput + answer.len;
-	return IFD_SUCCESS;
+	explicit_bzero(data, 1 + len);
+	free(data);
+	return end_pace(slot, result, &answer, rx, rx_len);
+}
+
+RESPONSECODE pinpad_pace(
+	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len)
+{
+	int operation;
+
+	if (tx_len < PART10_PACE_abInput ||
+		le16(tx + PART10_PACE_wInputLength) != tx_len - PART10_PACE_abInput)
+		return answer_sw(PART10_SW_BAD_STRUCTURE, rx, rx_len);
+	operation = pace_operation(tx[PART10_PACE_bFunction]);
+	if (operation < 0)
+		return IFD_NOT_SUPPORTED;
+	return run_pace(slot, (uint8_t)operation, tx + PART10_PACE_abInput,
+		tx_len - PART10_PACE_abInput, rx, rx_len);
 }

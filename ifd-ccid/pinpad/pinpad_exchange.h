@@ -22,7 +22,12 @@ RESPONSECODE pinpad_verify(
 RESPONSECODE pinpad_modify(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len);
 
-/* Part 10 amendment 1: TX and RX are its input and output structures. */
+/*
+ * Part 10 amendment 1: TX and RX are its input and output structures, and what is between their
+ * headers and ends is between application and reader. An entry that the user cancels or lets run out
+ * is told in the output, by a result of its own. IFD_NOT_SUPPORTED: a function that CCID has no
+ * operation for (DestroyPACEChannel).
+ */
 RESPONSECODE pinpad_pace(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len);
 

@@ -467,24 +467,49 @@ class Features(PadTest):
         self.open("character", "t0")
         self.assertNotIn(6, self.tags())
 
-    def test_pace(self):
+    def open_pace(self, message=271):
         profile = ccidprofile.interface(features=ccidprofile.EXTENDED_APDU | ccidprofile.AUTOMATIC,
-            message=271)
+            message=message)
         descriptor = bytearray.fromhex(profile["ccid_descriptor_hex"])
         descriptor[52] = 0x33  # bPINSupport
         profile["ccid_descriptor_hex"] = descriptor.hex()
         self.open(ccidprofile.write(self.tmp / "pace.json", profile), pinpad=False)
+
+    def test_pace(self):
+        self.open_pace()
         self.assertEqual(self.tags()[0x20], part10.EXECUTE_PACE)
-        self.ctl("escape", 0, "10", "00020040")
-        self.ctl("escape", 0, "2003", "00000000020102")
-        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x01\0\0"),
-            b"\0\0\0\0\x04\0\x00\x02\x00\x40")
-        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x02\x02\0\x03\x00"),
-            b"\0\0\0\0\x07\0\0\0\0\0\x02\x01\x02")
+        # A bit map of what the reader can, one byte.
+        self.ctl("escape", 0, "10", "60")
+        self.ctl("escape", 0, "2003", "90000000000000")
+        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x01\0\0"), b"\0\0\0\0\x01\0\x60")
+        self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x02\x05\0\x03\0\0\0\0"),
+            b"\0\0\0\0\x07\0\x90\0\0\0\0\0\0")
         self.assertEqual(self.ctl.secure()[1], b"")
         for wrong in (b"", b"\x01\0", b"\x01\x01\0", b"\x01\0\0\0"):
             self.assertEqual(self.control(part10.EXECUTE_PACE, wrong), part10.SW_STRUCTURE)
         self.assertNotEqual(self.slot.control(part10.EXECUTE_PACE, b"\x03\0\0")[0], ifdh.SUCCESS)
+
+    def test_pace_with_a_certificate(self):
+        """Its description is as long as it is; longer than the reader's messages it is refused."""
+        self.open_pace(message=3000)
+        self.ctl("escape", 0, "2003", "90000000000000")
+        for length, fits in ((2500, True), (3000, False)):
+            establish = b"\x03\0\0" + length.to_bytes(2, "little") + bytes(length)
+            code, answer = self.slot.control(part10.EXECUTE_PACE,
+                b"\x02" + len(establish).to_bytes(2, "little") + establish)
+            self.assertEqual((code == ifdh.SUCCESS, len(answer)), (fits, 13 if fits else 0))
+
+    def test_pace_that_the_user_ends(self):
+        self.open_pace()
+        script = self.tmp / "user.fault"
+        script.write_text("on Secure 1 fail 0xEF\non Secure 2 fail 0xF0\non Secure 3 fail 0xFB\n")
+        self.ctl("faults", 0, script)
+        self.ctl("escape", 0, "2003", "90000000000000")
+        establish = b"\x02\x05\0\x03\0\0\0\0"
+        self.assertEqual(self.control(part10.EXECUTE_PACE, establish), b"\x01\0\x20\xf0\0\0")
+        self.assertEqual(self.control(part10.EXECUTE_PACE, establish), b"\x02\0\x20\xf0\0\0")
+        self.assertNotEqual(self.slot.control(part10.EXECUTE_PACE, establish)[0], ifdh.SUCCESS)
+        self.assertEqual(self.control(part10.EXECUTE_PACE, establish)[:6], b"\0\0\0\0\x07\0")
 
     def test_prompts(self):
         self.open()

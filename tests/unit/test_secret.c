@@ -61,6 +61,27 @@ START_TEST(inside_other_bytes)
 }
 END_TEST
 
+START_TEST(pace)
+{
+	size_t start, end;
+	static const uint8_t control[] = { 2, 8, 0, 3, 0, 3, 0x31, 0x32, 0x33, 0, 0 };
+
+	/* As an application gives it: without and with card holder's authorisation and certificate. */
+	ck_assert_str_eq(span("0208000300033132330000"), "6-9");
+	ck_assert_str_eq(span("020C000302AABB033132330200CCDD"), "8-11");
+	/* As the reader gets it. */
+	ck_assert_str_eq(span("200300033132330000"), "4-7");
+	/* No password, since it is typed at the reader; lengths that fit nothing. */
+	ck_assert_str_eq(span("0205000300000000"), "none");
+	ck_assert_str_eq(span("0208000300033132330001"), "none");
+	ck_assert_str_eq(span("020800030003313233"), "none");
+	ck_assert_str_eq(span("2003"), "none");
+	ck_assert_str_eq(span("20"), "none");
+	secret_command_span(control, sizeof(control), &start, &end);
+	ck_assert(start == 6 && end == sizeof(control));
+}
+END_TEST
+
 START_TEST(exchanges)
 {
 	static const uint8_t protected[] = { 0x0C, 0xB0, 0, 0, 4, 0x87, 2, 1, 0xAA };
@@ -95,6 +116,7 @@ int main(void)
 	tcase_add_test(tcase, commands);
 	tcase_add_test(tcase, wrong_lengths);
 	tcase_add_test(tcase, inside_other_bytes);
+	tcase_add_test(tcase, pace);
 	tcase_add_test(tcase, exchanges);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
