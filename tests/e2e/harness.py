@@ -14,9 +14,11 @@ The environment (set by ctest) says what is tested:
 
 import atexit
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
+import random
 import re
 import select
 import shutil
@@ -216,6 +218,18 @@ class VReader:
         if done.returncode != 0:
             raise AssertionError(f"vreader ctl {command}: {done.stderr}")
         return done.stdout
+
+    def tell(self, *command):
+        """As ctl(), without a process for it."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CALL_S)
+            connection.connect(str(self.ctl_path))
+            connection.sendall(" ".join(map(str, command)).encode() + b"\n")
+            with connection.makefile() as answer:
+                result, _, text = answer.read().partition("\n")
+        if result != "ok":
+            raise AssertionError(f"vreader ctl {command}: {result}")
+        return text
 
 
 def reader_entry(name, device, library, channel=None):
@@ -467,9 +481,12 @@ def run_tool(daemon, library, *command, timeout=60):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port below those that the kernel gives to whoever asks for any: nobody else takes it."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Vicc:
