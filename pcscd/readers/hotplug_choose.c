@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "pcscd/readers/places.h"
+
 /* The name of a reader that no bundle lists: what the device says of itself. */
 static const char *own_name(struct wanted_list *list, const struct usb_interface *interface)
 {
@@ -17,15 +19,16 @@ static const char *own_name(struct wanted_list *list, const struct usb_interface
 	return wanted_string(list, "%s %s", maker, model);
 }
 
-/* What tells a reader from its equals: its serial number, or the port; and the interface. */
+/* What tells a reader from its equals: its serial number and interface, and the port. */
 static const char *place_of(struct wanted_list *list, const struct usb_interface *interface)
 {
+	const char *port = interface->path ? interface->path : interface->place;
 	const char *colon = strchr(interface->place, ':');
 
 	if (!interface->serial || !*interface->serial)
-		return wanted_string(
-			list, "%s", interface->path ? interface->path : interface->place);
-	return wanted_string(list, "serial %s%s", interface->serial, colon ? colon : "");
+		return wanted_string(list, "%s", port);
+	return wanted_string(
+		list, "serial %s%s" PLACE_AT "%s", interface->serial, colon ? colon : "", port);
 }
 
 void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,

@@ -49,6 +49,36 @@ static size_t find(const char *base_name, const char *place)
 	return i;
 }
 
+/* How much of a place says who is there; 0 if nothing does. */
+static size_t who(const char *place)
+{
+	const char *at = NULL;
+
+	for (const char *next = place; (next = strstr(next, PLACE_AT)); next++)
+		at = next;
+	return at ? (size_t)(at - place) : 0;
+}
+
+/*
+ * The index of a reader that was at another port, and has a number that is not used; `count` if
+ * there is none. The one seen last.
+ */
+static size_t find_elsewhere(const char *base_name, const char *place, const bool *used)
+{
+	size_t length = who(place);
+
+	if (length == 0)
+		return memory.count;
+	for (size_t i = memory.count; i > 0; i--) {
+		const struct place *entry = &memory.list[i - 1];
+
+		if (strcmp(entry->base_name, base_name) == 0 && who(entry->place) == length &&
+			strncmp(entry->place, place, length) == 0 && !used[entry->number])
+			return i - 1;
+	}
+	return memory.count;
+}
+
 /* What would not come back from a line of the file is not remembered. */
 static bool is_storable(const char *text)
 {
@@ -57,11 +87,19 @@ static bool is_storable(const char *text)
 
 static void keep(const char *base_name, const char *place, int number)
 {
-	size_t i = find(base_name, place);
 	struct place entry = { .number = number };
+	bool others[NUMBERS];
+	size_t i = find(base_name, place);
+
+	if (i == memory.count) { /* moved, with its number */
+		memset(others, true, sizeof(others));
+		others[number] = false;
+		i = find_elsewhere(base_name, place, others);
+	}
 
 	/* Seen last already: the usual case of a reader that comes back. */
-	if (i + 1 == memory.count && memory.list[i].number == number)
+	if (i + 1 == memory.count && memory.list[i].number == number &&
+		strcmp(memory.list[i].place, place) == 0)
 		return;
 	entry.base_name = strdup(base_name);
 	entry.place = strdup(place);
@@ -230,18 +268,23 @@ int places_pick(const char *base_name, const char *place, const bool *used, int 
 {
 	static const bool nothing[NUMBERS];
 	bool avoided[NUMBERS] = { false };
+	bool taken[NUMBERS];
 	int number = -1;
 	size_t i;
 
 	if (count > NUMBERS)
 		count = NUMBERS;
+	memset(taken, true, sizeof(taken));
+	memcpy(taken, used, (size_t)count * sizeof(*used));
 	pthread_mutex_lock(&memory.lock);
 	i = find(base_name, place);
+	if (i == memory.count)
+		i = find_elsewhere(base_name, place, taken);
 	if (i < memory.count)
 		number = memory.list[i].number;
 	mark_others(base_name, place, avoided, count);
 	pthread_mutex_unlock(&memory.lock);
-	if (number >= 0 && number < count && !used[number])
+	if (number >= 0 && !taken[number])
 		return number;
 	number = lowest_free(used, avoided, count);
 	return number >= 0 ? number : lowest_free(used, nothing, count);

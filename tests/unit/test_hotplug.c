@@ -117,7 +117,7 @@ START_TEST(test_choose)
 		list.list[0].specs[0].device, "usb:08e6/3437:libudev:16:/dev/bus/usb/001/004");
 	ck_assert_str_eq(list.list[0].specs[0].origin, "usb 1-3:1.10");
 	ck_assert(list.list[0].specs[0].hotplug);
-	ck_assert_str_eq(list.list[0].specs[0].place, "serial S1:1.10");
+	ck_assert_str_eq(list.list[0].specs[0].place, "serial S1:1.10 at 1-3:1.10");
 	ck_assert_str_eq(list.list[0].specs[1].library, "/class.so");
 	ck_assert_str_eq(list.list[0].specs[1].base_name, "Gemalto USB Reader (S1)");
 	wanted_free(&list);

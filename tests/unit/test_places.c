@@ -95,6 +95,62 @@ START_TEST(test_others_do_not_count)
 }
 END_TEST
 
+/* A reader with a serial number keeps its own at another port. */
+START_TEST(test_moved)
+{
+	ck_assert_int_eq(plug("A", "serial 1:1.0 at p1"), 0);
+	ck_assert_int_eq(plug("A", "serial 2:1.0 at p2"), 1);
+	unplug_all();
+	ck_assert_int_eq(plug("A", "serial 2:1.0 at p1"), 1);
+	ck_assert_int_eq(plug("A", "serial 1:1.0 at p3"), 0);
+	restart();
+	ck_assert_int_eq(plug("A", "serial 2:1.0 at p4"), 1);
+	ck_assert_int_eq(plug("A", "serial 1:1.1 at p3"), 2);
+	ck_assert_int_eq(plug("A", "serial 1:1.0 at p2"), 0);
+	/* nothing is left of where they were */
+	ck_assert_int_eq(plug("A", "serial 3:1.0 at p1"), 3);
+}
+END_TEST
+
+#define TWINS        24
+#define PERMUTATIONS 1000
+
+/* Readers that are the same to the last byte, or differ in one, at ports of their own: whatever the
+ * order in which they come, each keeps its number. */
+START_TEST(test_twins)
+{
+	char place[TWINS][48];
+	int order[TWINS];
+
+	srand(1);
+	for (int i = 0; i < TWINS; i++) {
+		order[i] = i;
+		/* some without a serial number, some with the one of others */
+		if (i % 3 == 0)
+			snprintf(place[i], sizeof(place[i]), "usb-0:%d:1.0", i);
+		else
+			snprintf(place[i], sizeof(place[i]), "serial %d:1.0 at usb-0:%d:1.0", i % 5,
+				i);
+		ck_assert_int_eq(plug("A", place[i]), i);
+	}
+	for (int round = 0; round < PERMUTATIONS; round++) {
+		if (round % 50 == 0)
+			restart();
+		else
+			unplug_all();
+		for (int i = TWINS - 1; i > 0; i--) {
+			int other = rand() % (i + 1);
+			int kept = order[i];
+
+			order[i] = order[other];
+			order[other] = kept;
+		}
+		for (int i = 0; i < TWINS; i++)
+			ck_assert_int_eq(plug("A", place[order[i]]), order[i]);
+	}
+}
+END_TEST
+
 /* Configured readers: kept while the daemon runs, numbered by their order at the next start. */
 START_TEST(test_transient)
 {
@@ -193,6 +249,8 @@ int main(void)
 	tcase_add_test(tests, test_first_come);
 	tcase_add_test(tests, test_order_does_not_matter);
 	tcase_add_test(tests, test_others_do_not_count);
+	tcase_add_test(tests, test_moved);
+	tcase_add_test(tests, test_twins);
 	tcase_add_test(tests, test_transient);
 	tcase_add_test(tests, test_all_taken);
 	tcase_add_test(tests, test_bounded);
