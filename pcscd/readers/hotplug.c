@@ -20,18 +20,24 @@
 #define USB_DEVICES    "/sys/bus/usb/devices"
 #define CLASS_HUB      0x09 /* bInterfaceClass */
 #define UDEV_RUNS      "/run/udev/control"
-#define TICK_NS        (5 * CLOCK_S) /* between looks at the bus where no udev runs */
+#define TICK_NS        (5 * CLOCK_S)    /* between looks at the bus where no udev runs */
+#define EAGER_NS       (100 * CLOCK_MS) /* between them when a node has just come … */
+#define EAGER_LOOKS    10               /* … so often */
 #define MONITOR_BUFFER (4 * 1024 * 1024)
 #define ACCESS_TEXT    64
 #define DRAIN_LIMIT    10000 /* events taken at once; the rest is the next hint */
 
 struct hotplug {
 	struct udev *udev;
-	struct udev_monitor *monitor; /* NULL: no udev */
+	struct udev_monitor
+		*monitor; /* udev's events, or the kernel's where no udev runs; or NULL */
+	bool udev_runs;
 	int epoll;
-	int nodes; /* inotify on USB_NODES; -1: udev runs, or there is no USB */
-	int tick;  /* timerfd; -1: none */
-	int jump;  /* timerfd that reports a jump of the clock; -1: none */
+	int nodes;       /* inotify on USB_NODES; -1: udev runs, or there is no USB */
+	int tick;        /* timerfd; -1: none */
+	int64_t tick_ns; /* its interval */
+	unsigned eager;  /* ticks left of EAGER_NS */
+	int jump;        /* timerfd that reports a jump of the clock; -1: none */
 };
 
 static bool watch(struct hotplug *hotplug, int fd)
@@ -69,27 +75,31 @@ static void arm_jump(struct hotplug *hotplug)
 	timerfd_settime(hotplug->jump, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
 }
 
-static void open_tick(struct hotplug *hotplug, int64_t interval)
+static void arm_tick(struct hotplug *hotplug, int64_t interval)
 {
 	struct itimerspec every = {
 		.it_interval = clock_timespec(interval),
 		.it_value = clock_timespec(interval),
 	};
 
+	timerfd_settime(hotplug->tick, 0, &every, NULL);
+}
+
+static void open_tick(struct hotplug *hotplug, int64_t interval)
+{
 	hotplug->tick = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (hotplug->tick < 0)
 		return;
-	timerfd_settime(hotplug->tick, 0, &every, NULL);
+	hotplug->tick_ns = interval;
+	arm_tick(hotplug, interval);
 	watch(hotplug, hotplug->tick);
 }
 
-static bool open_monitor(struct hotplug *hotplug)
+/* `source`: "udev", or "kernel", which says nothing to containers. */
+static bool open_monitor(struct hotplug *hotplug, const char *source)
 {
-	struct udev_monitor *monitor;
+	struct udev_monitor *monitor = udev_monitor_new_from_netlink(hotplug->udev, source);
 
-	if (access(UDEV_RUNS, F_OK) < 0)
-		return false;
-	monitor = udev_monitor_new_from_netlink(hotplug->udev, "udev");
 	if (!monitor)
 		return false;
 	udev_monitor_set_receive_buffer_size(monitor, MONITOR_BUFFER);
@@ -118,8 +128,10 @@ struct hotplug *hotplug_open(int64_t poll_ns)
 		hotplug_close(hotplug);
 		return NULL;
 	}
-	if (!open_monitor(hotplug) && access(USB_NODES, F_OK) == 0) {
+	hotplug->udev_runs = access(UDEV_RUNS, F_OK) == 0 && open_monitor(hotplug, "udev");
+	if (!hotplug->udev_runs && access(USB_NODES, F_OK) == 0) {
 		log_line(PCSC_LOG_INFO, "no udev: watching %s for readers", USB_NODES);
+		open_monitor(hotplug, "kernel");
 		hotplug->nodes = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 		if (watch(hotplug, hotplug->nodes))
 			watch_nodes(hotplug);
@@ -197,6 +209,10 @@ static bool take_monitor(struct hotplug *hotplug)
 	return any || errno == ENOBUFS;
 }
 
+/*
+ * A device's interfaces come some milliseconds after its node, and without the kernel's events nobody
+ * tells when: so for a second it is looked at the bus every now and then.
+ */
 static bool take_nodes(struct hotplug *hotplug)
 {
 	char events[4096] __attribute__((aligned(8)));
@@ -206,9 +222,14 @@ static bool take_nodes(struct hotplug *hotplug)
 		return false;
 	while (read(hotplug->nodes, events, sizeof(events)) > 0)
 		any = true;
-	if (any)
-		watch_nodes(hotplug);
-	return any;
+	if (!any)
+		return false;
+	watch_nodes(hotplug);
+	if (hotplug->tick >= 0 && hotplug->tick_ns > EAGER_NS) {
+		hotplug->eager = EAGER_LOOKS;
+		arm_tick(hotplug, EAGER_NS);
+	}
+	return true;
 }
 
 static bool take_timer(int fd)
@@ -218,12 +239,21 @@ static bool take_timer(int fd)
 	return fd >= 0 && (read(fd, &times, sizeof(times)) > 0 || errno == ECANCELED);
 }
 
+static bool take_tick(struct hotplug *hotplug)
+{
+	if (!take_timer(hotplug->tick))
+		return false;
+	if (hotplug->eager && --hotplug->eager == 0)
+		arm_tick(hotplug, hotplug->tick_ns);
+	return true;
+}
+
 bool hotplug_take_hints(struct hotplug *hotplug)
 {
 	bool any = take_monitor(hotplug);
 
 	any = take_nodes(hotplug) || any;
-	any = take_timer(hotplug->tick) || any;
+	any = take_tick(hotplug) || any;
 	if (take_timer(hotplug->jump)) {
 		arm_jump(hotplug);
 		any = true;
@@ -310,7 +340,7 @@ static void look_at(struct hotplug *hotplug, struct wanted_list *list,
 	if (!device)
 		return;
 	/* Before udev has set its permissions a node could not be opened. */
-	if (!hotplug->monitor || udev_device_get_is_initialized(device) > 0)
+	if (!hotplug->udev_runs || udev_device_get_is_initialized(device) > 0)
 		choose(list, bundles, rules, device);
 	udev_device_unref(device);
 }

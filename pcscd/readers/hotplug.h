@@ -6,9 +6,9 @@
  * The USB bus: which readers the kernel has, and when to look again.
  *
  * An event is only a hint: whatever happened, hotplug_list() returns what is there now, and the
- * inventory acts on the difference. Hints come from udev's monitor, from /dev/bus/usb where no
- * udev runs (containers, early boot; there a slow tick helps too), and from the clock jumping as
- * it does when the machine wakes up. Without any USB the list is empty and nothing is logged.
+ * inventory acts on the difference. Hints come from udev's monitor; where no udev runs (containers,
+ * early boot) from the kernel's, from /dev/bus/usb, and from a slow tick; and from the clock jumping
+ * as it does when the machine wakes up. Without any USB the list is empty and nothing is logged.
  *
  * One thread (the main loop). hotplug_choose() is pure.
  */
