@@ -22,6 +22,7 @@ static const char *const kinds[] = {
 	[RECORDING_CALL] = "call",
 	[RECORDING_RETURN] = "return",
 	[RECORDING_DROPPED] = "dropped",
+	[RECORDING_QUIRK] = "quirk",
 };
 
 static const char *const statuses[] = {
@@ -127,6 +128,15 @@ static char *put_data(const struct recording_entry *entry, char *text)
 	return text;
 }
 
+/* Nothing that would end the line. */
+static char *put_text(const struct recording_entry *entry, char *text)
+{
+	*text++ = ' ';
+	for (size_t i = 0; i < entry->len; i++)
+		*text++ = entry->data[i] < ' ' ? '?' : (char)entry->data[i];
+	return text;
+}
+
 /* What stands between the kind and the data. */
 static int put_fields(const struct recording_entry *entry, char *text)
 {
@@ -144,6 +154,8 @@ static int put_fields(const struct recording_entry *entry, char *text)
 			entry->value);
 	case RECORDING_DROPPED:
 		return sprintf(text, " %" PRIu64, entry->value);
+	case RECORDING_QUIRK:
+		return 0;
 	default:
 		return sprintf(text, " %02X %s", entry->endpoint, statuses[entry->status]);
 	}
@@ -161,7 +173,9 @@ size_t recording_print(const struct recording_entry *entry, char *text)
 	at += sprintf(at, "%" PRId64 ".%09" PRId64 " %s", entry->at / NS_PER_S,
 		entry->at % NS_PER_S, kinds[entry->kind]);
 	at += put_fields(entry, at);
-	if (has_data(entry->kind))
+	if (entry->kind == RECORDING_QUIRK)
+		at = put_text(entry, at);
+	else if (has_data(entry->kind))
 		at = put_data(entry, at);
 	*at++ = '\n';
 	*at = '\0';

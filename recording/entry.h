@@ -12,11 +12,13 @@
  *	TIME call SLOT NAME VALUE DATA     the host called the driver
  *	TIME return SLOT NAME VALUE DATA   what it got, VALUE being the result
  *	TIME dropped COUNT                 entries that are missing here
+ *	TIME quirk NAME = VALUE  # FILE:LINE [SECTION]
+ *	                                   what a quirk file said of the reader, and was applied
  *
  * TIME is CLOCK_MONOTONIC in seconds with nine decimals, EP a bEndpointAddress, SETUP the setup
  * packet; these and DATA are hexadecimal, VALUE too. DATA is "-" when there is none. A byte that is
  * masked is "**"; with a stand-in other than 00, "*" and its digits. "+N" behind the data: N more
- * bytes were there and have not been kept.
+ * bytes were there and have not been kept. What is said of a quirk is the entry's data, as text.
  *
  * Pure functions; any thread.
  */
@@ -44,6 +46,7 @@ enum recording_kind {
 	RECORDING_CALL,
 	RECORDING_RETURN,
 	RECORDING_DROPPED,
+	RECORDING_QUIRK,
 };
 
 /* How a transfer ended. */

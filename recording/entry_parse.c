@@ -165,6 +165,18 @@ static void setup_word(struct reader *r, struct recording_entry *entry)
 		entry->setup[i] = (uint8_t)number(r, start + 2 * i, 2, 16, UINT8_MAX, what);
 }
 
+/* The rest of the line. */
+static void text_rest(struct reader *r, struct recording_entry *entry, uint8_t *data, size_t room)
+{
+	while (*r->at == ' ' || *r->at == '\t')
+		r->at++;
+	for (; !is_end(*r->at) && entry->len < room; r->at++)
+		data[entry->len++] = (uint8_t)*r->at;
+	if (entry->len == 0 || !is_end(*r->at))
+		wrong(r, "a property of a quirk file");
+	entry->data = data;
+}
+
 static void status_word(struct reader *r, struct recording_entry *entry)
 {
 	entry->status = (enum recording_status)name_word(
@@ -179,6 +191,9 @@ static void fields(struct reader *r, struct recording_entry *entry, uint8_t *dat
 		return;
 	case RECORDING_RESET:
 		status_word(r, entry);
+		return;
+	case RECORDING_QUIRK:
+		text_rest(r, entry, data, room);
 		return;
 	case RECORDING_CONTROL:
 		setup_word(r, entry);

@@ -59,6 +59,18 @@ static bool print_set(const struct quirk_facts *facts)
 	return ok;
 }
 
+/* "VVVV:PPPP, version X.XX", without an end of the line. False after a complaint. */
+static bool print_identity(const uint8_t *bytes, size_t len, struct device_descriptor *device)
+{
+	if (!descriptor_device(bytes, len, device)) {
+		fprintf(stderr, "pcscctl: no device descriptor\n");
+		return false;
+	}
+	printf("%04X:%04X, version %x.%02x", device->vid, device->pid, device->bcdDevice >> 8,
+		device->bcdDevice & 0xFF);
+	return true;
+}
+
 /* What holds for one interface of a device, or for the device when it has no reader. */
 static bool print_interface(
 	const uint8_t *device_bytes, const uint8_t *config, size_t len, int number)
@@ -69,15 +81,11 @@ static bool print_interface(
 	const char *why = "";
 	bool found = descriptor_find(config, len, number, NULL, &interface, &why);
 
-	if (!descriptor_device(device_bytes, USB_DEVICE_SIZE, &device)) {
-		fprintf(stderr, "pcscctl: no device descriptor\n");
+	if (!print_identity(device_bytes, USB_DEVICE_SIZE, &device))
 		return false;
-	}
 	facts.vid = device.vid;
 	facts.pid = device.pid;
 	facts.bcdDevice = device.bcdDevice;
-	printf("%04X:%04X, version %x.%02x", device.vid, device.pid, device.bcdDevice >> 8,
-		device.bcdDevice & 0xFF);
 	if (found) {
 		facts.interface = interface.bInterfaceNumber;
 		facts.interface_class = interface.bInterfaceClass;
@@ -175,29 +183,23 @@ static bool parse_numbers(const char *text, struct quirk_facts *facts)
 	       (*text == '\0' || (take_hex4(&text, &facts->bcdDevice) && *text == '\0'));
 }
 
-/* One reader that a daemon has; its descriptors are in the driver's recording. */
+/* One reader that a daemon has: its driver has recorded what it has applied. */
 static bool list_reader(const struct pcscctl *options, json_object *readers, json_object *reader)
 {
 	const char *name = report_text(reader, "device");
 	struct report_device device = { 0 };
-	bool ok = false;
-	uint8_t *bytes = NULL;
-	size_t len = 0;
+	struct device_descriptor descriptor;
+	bool ok;
 
 	printf("%s\n", report_text(reader, "name"));
-	if (report_device_read(&device, options->socket, name, readers)) {
-		len = device.device.len + device.configuration.len;
-		bytes = malloc(len + 1);
-	}
-	if (bytes && device.device.len == USB_DEVICE_SIZE && device.configuration.len > 0) {
-		memcpy(bytes, device.device.bytes, device.device.len);
-		memcpy(bytes + device.device.len, device.configuration.bytes,
-			device.configuration.len);
-		ok = print_device(bytes, len);
-	} else {
-		fprintf(stderr, "pcscctl: %s: its driver has recorded no descriptors\n", name);
-	}
-	free(bytes);
+	ok = report_device_read(&device, options->socket, name, readers) && device.device.len > 0 &&
+	     print_identity(device.device.bytes, device.device.len, &descriptor);
+	if (!ok)
+		fprintf(stderr, "pcscctl: %s: its driver has recorded nothing\n", name);
+	else
+		printf("\n");
+	for (size_t i = 0; ok && i < device.quirk_count; i++)
+		printf("  %s\n    %s\n", device.quirks[i].property, device.quirks[i].origin);
 	report_device_free(&device);
 	return ok;
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ifd-ccid/quirk/quirk.h"
 #include "spec/ccid.h"
 #include "spec/usb.h"
 #include "tools/explain.h"
@@ -117,6 +116,57 @@ static void keep_serial(struct report_device *device, const struct recording_ent
 	device->serial = text;
 }
 
+static void free_quirk(struct report_quirk *quirk)
+{
+	free(quirk->property);
+	free(quirk->origin);
+}
+
+/* The property's place among those there are, or behind them. */
+static size_t find_quirk(const struct report_device *device, const char *property)
+{
+	size_t name = strcspn(property, " ") + 1;
+	size_t i = 0;
+
+	while (i < device->quirk_count && strncmp(device->quirks[i].property, property, name) != 0)
+		i++;
+	return i;
+}
+
+/* A driver that learns of the firmware later tells all of them again, and the last one holds. */
+static void keep_quirk(struct report_device *device, const struct recording_entry *entry)
+{
+	static const char between[] = "  # ";
+	char *text = strndup((const char *)entry->data, entry->len);
+	char *end = NULL;
+	struct report_quirk *more;
+	struct report_quirk quirk;
+	size_t at;
+
+	for (char *found = text; found && (found = strstr(found, between)); found++)
+		end = found;
+	if (!end) {
+		free(text);
+		return;
+	}
+	*end = '\0';
+	quirk = (struct report_quirk){ strdup(text), strdup(end + strlen(between)) };
+	free(text);
+	at = quirk.property && quirk.origin ? find_quirk(device, quirk.property) : SIZE_MAX;
+	more = at == device->quirk_count ? realloc(device->quirks, (at + 1) * sizeof(*more))
+					 : device->quirks;
+	if (at == SIZE_MAX || !more) {
+		free_quirk(&quirk);
+		return;
+	}
+	device->quirks = more;
+	if (at < device->quirk_count)
+		free_quirk(&more[at]);
+	else
+		device->quirk_count++;
+	more[at] = quirk;
+}
+
 static void look_at(struct report_device *device, const struct recording_entry *entry)
 {
 	const uint8_t class_in = USB_DIR_IN | USB_TYPE_CLASS | USB_RECIP_INTERFACE;
@@ -133,6 +183,8 @@ static void look_at(struct report_device *device, const struct recording_entry *
 		keep(&device->rates, entry);
 	else if (is_request(entry, class_in, CCID_REQ_GET_CLOCK_FREQUENCIES))
 		keep(&device->clocks, entry);
+	else if (entry->kind == RECORDING_QUIRK)
+		keep_quirk(device, entry);
 	else if (entry->kind == RECORDING_RETURN && entry->call == RECORDING_POWER && entry->len)
 		keep(&device->atr, entry);
 }
@@ -201,6 +253,9 @@ void report_device_free(struct report_device *device)
 	free(device->clocks.bytes);
 	free(device->rates.bytes);
 	free(device->atr.bytes);
+	for (size_t i = 0; i < device->quirk_count; i++)
+		free_quirk(&device->quirks[i]);
+	free(device->quirks);
 	free(device->serial);
 }
 
@@ -289,86 +344,12 @@ void report_put_atr(FILE *out, const struct report_device *device, const char *r
 		fprintf(out, "no card has been powered\n");
 }
 
-static void say(void *owner, const char *line)
-{
-	fprintf(owner, "%s\n", line);
-}
-
-/* Beside the driver, in its bundle. */
-static char *quirks_folder(const char *driver)
-{
-	const char *end = driver ? strrchr(driver, '/') : NULL;
-	char *folder = NULL;
-
-	if (end && asprintf(&folder, "%.*s/../Resources/quirks", (int)(end - driver), driver) < 0)
-		folder = NULL;
-	return folder;
-}
-
-static uint16_t number_at(const struct report_bytes *from, size_t at)
-{
-	return (uint16_t)(from->bytes[at] | from->bytes[at + 1] << 8);
-}
-
-/* The class descriptor of the first reader in the configuration. */
-static const uint8_t *class_descriptor(const struct report_bytes *configuration)
-{
-	size_t at = 0;
-
-	while (at + CCID_DESC_SIZE <= configuration->len) {
-		const uint8_t *bytes = configuration->bytes + at;
-
-		if (bytes[0] == CCID_DESC_SIZE && bytes[1] == CCID_DESC_TYPE)
-			return bytes;
-		at += bytes[0] ? bytes[0] : configuration->len;
-	}
-	return NULL;
-}
-
-/* The device's own strings and its firmware's name are not asked for here. */
-static struct quirk_facts facts_of(const struct report_device *device)
-{
-	return (struct quirk_facts){
-		.vid = number_at(&device->device, USB_DEVICE_idVendor),
-		.pid = number_at(&device->device, USB_DEVICE_idProduct),
-		.bcdDevice = number_at(&device->device, USB_DEVICE_bcdDevice),
-		.interface = -1,
-		.interface_class = -1,
-		.ccid = class_descriptor(&device->configuration),
-	};
-}
-
-static void put_quirk(
-	FILE *out, const struct quirk_set *set, const struct quirk_origin *origin, enum quirk_id id)
-{
-	fprintf(out, "%s = ", quirk_properties[id].name);
-	quirk_print_value(out, set, id);
-	fprintf(out, "  # %s:%u [%s]\n", origin->file, origin->line, origin->section);
-}
-
 void report_put_quirks(FILE *out, const struct report_device *device, const char *root)
 {
-	struct quirk_table *table = quirk_table_new();
-	struct quirk_set *set = calloc(1, sizeof(*set));
-	struct quirk_origin *origins = calloc(QUIRK_COUNT, sizeof(*origins));
-	struct quirk_facts facts;
-	char *installed = quirks_folder(device->driver);
-
 	(void)root;
-	if (table && set && origins && device->device.len == USB_DEVICE_SIZE) {
-		quirk_table_load_all(table, installed, say, out);
-		facts = facts_of(device);
-		quirk_match(table, &facts, set, origins);
-		fprintf(out, "# by descriptors; for sections that ask for strings or firmware see "
-			     "the log\n");
-		for (int i = 0; i < QUIRK_COUNT; i++)
-			if (set->has[i])
-				put_quirk(out, set, &origins[i], (enum quirk_id)i);
-	}
-	free(installed);
-	free(origins);
-	free(set);
-	quirk_table_free(table);
+	fprintf(out, "# as the driver has applied them when it opened the reader\n");
+	for (size_t i = 0; i < device->quirk_count; i++)
+		fprintf(out, "%s  # %s\n", device->quirks[i].property, device->quirks[i].origin);
 }
 
 /* A file of a device in sysfs, without its newline; "" if it isn't there. */

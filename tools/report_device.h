@@ -18,6 +18,12 @@ struct report_bytes {
 	size_t len;
 };
 
+/* What a quirk file said of the reader, and its driver has applied. */
+struct report_quirk {
+	char *property; /* "NAME = VALUE" */
+	char *origin;   /* "FILE:LINE [SECTION]" */
+};
+
 struct report_device {
 	char *name;      /* device string */
 	char *driver;    /* path of its library; NULL: not known */
@@ -28,8 +34,10 @@ struct report_device {
 	struct report_bytes clocks;
 	struct report_bytes rates;
 	struct report_bytes atr; /* the last */
-	char *serial;            /* serial number, NULL if it has none or it was not read */
-	const char *hide;        /* what is to be masked: the serial number, or NULL */
+	struct report_quirk *quirks;
+	size_t quirk_count;
+	char *serial;     /* serial number, NULL if it has none or it was not read */
+	const char *hide; /* what is to be masked: the serial number, or NULL */
 };
 
 struct report_devices {

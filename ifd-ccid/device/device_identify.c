@@ -39,26 +39,38 @@ static struct quirk_table *load(void)
 	return table;
 }
 
-/* One log line a property. */
-static void tell(const struct device *device, const struct quirk_origin *origins)
+/* "NAME = VALUE  # FILE:LINE [SECTION]", to be freed; NULL: out of memory. */
+static char *describe(
+	const struct quirk_set *set, enum quirk_id id, const struct quirk_origin *origin)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "%s = ", quirk_properties[id].name);
+	quirk_print_value(out, set, id);
+	fprintf(out, "  # %s:%u [%s]", origin->file, origin->line, origin->section);
+	return fclose(out) == 0 ? text : NULL;
+}
+
+/*
+ * What is applied goes to the log and to the recording, a line a property. AGAIN: now that the
+ * firmware is known, on which those depend that come late.
+ */
+static void tell(const struct device *device, const struct quirk_origin *origins, bool again)
 {
 	for (int i = 0; i < QUIRK_COUNT; i++) {
-		const struct quirk_origin *origin = &origins[i];
-		char *value = NULL;
-		size_t size = 0;
-		FILE *out;
+		char *text = NULL;
 
-		if (!origin->file || !log_wants(LOG_INFO))
+		if (origins[i].file && (quirk_properties[i].late || !again))
+			text = describe(&device->quirks, (enum quirk_id)i, &origins[i]);
+		if (!text)
 			continue;
-		out = open_memstream(&value, &size);
-		if (!out)
-			continue;
-		quirk_print_value(out, &device->quirks, (enum quirk_id)i);
-		fclose(out);
-		log_line(LOG_INFO, "device %s: quirk %s = %s (%s:%u, %s)", device->name,
-			quirk_properties[i].name, value, origin->file, origin->line,
-			origin->section);
-		free(value);
+		log_line(LOG_INFO, "device %s: quirk %s", device->name, text);
+		recorder_quirk(device->recorder, text);
+		free(text);
 	}
 }
 
@@ -74,15 +86,18 @@ static void read_strings(struct device *device, char manufacturer[STRING_MAX],
 
 void device_match_quirks(struct device *device, const char *firmware)
 {
-	const struct ccid_interface *interface = &device->interface;
+	const struct port *port = device->port;
+	struct ccid_interface own = { 0 }; /* as the reader says, not as quirks have made it */
+	const char *why;
+	bool found = descriptor_find(
+		port->configuration, port->configuration_len, port->interface, NULL, &own, &why);
 	struct quirk_facts facts = {
 		.vid = device->descriptor.vid,
 		.pid = device->descriptor.pid,
 		.bcdDevice = device->descriptor.bcdDevice,
-		.interface = interface->bInterfaceClass ? interface->bInterfaceNumber
-							: device->port->interface,
-		.interface_class = interface->bInterfaceClass ? interface->bInterfaceClass : -1,
-		.ccid = interface->raw[0] ? interface->raw : NULL,
+		.interface = found ? own.bInterfaceNumber : port->interface,
+		.interface_class = found ? own.bInterfaceClass : -1,
+		.ccid = found ? own.raw : NULL,
 		.firmware = firmware,
 		.driver_options = options_get()->driver,
 	};
@@ -96,7 +111,7 @@ void device_match_quirks(struct device *device, const char *firmware)
 			read_strings(device, manufacturer, product, &facts);
 		device->wants_firmware = !firmware && quirk_wants_firmware(table, &facts);
 		quirk_match(table, &facts, &device->quirks, origins);
-		tell(device, origins);
+		tell(device, origins, firmware != NULL);
 	}
 	free(origins);
 	quirk_table_free(table);

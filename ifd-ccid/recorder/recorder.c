@@ -362,6 +362,18 @@ void recorder_control(struct recorder *r, const uint8_t setup[8], enum port_stat
 	add(r, &entry, &mask);
 }
 
+void recorder_quirk(struct recorder *r, const char *text)
+{
+	struct recording_entry entry = {
+		.kind = RECORDING_QUIRK,
+		.len = (uint32_t)strlen(text),
+		.data = (const uint8_t *)text,
+	};
+
+	if (r)
+		add(r, &entry, NULL);
+}
+
 static void call(struct recorder *r, const struct recording_entry *entry, bool secret)
 {
 	struct mask_result mask = { 0 };

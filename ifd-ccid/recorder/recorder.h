@@ -54,6 +54,9 @@ void recorder_event(struct recorder *recorder, const struct port_transfer *trans
 void recorder_control(struct recorder *recorder, const uint8_t setup[8], enum port_status status,
 	const uint8_t *data, size_t actual, struct mask_secrecy *secrecy);
 
+/* Adds what a quirk file said of the reader: one property, as recording/entry.h has it. */
+void recorder_quirk(struct recorder *recorder, const char *text);
+
 /*
  * Adds a call of the host, or its return; but no question for the card's presence that led to no
  * exchange and was answered like the last. DATA: command or response, APDU or Escape; SECRET:

@@ -8,7 +8,7 @@ then Python is started again with it. Leaks are not looked for, since Python has
 import ctypes
 import os
 import sys
-from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_ubyte, c_ulong
+from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_ubyte, c_uint64, c_ulong
 
 import harness
 
@@ -52,10 +52,21 @@ class Handler:
             "IFDHControl": [c_ulong, c_ulong, c_char_p, c_ulong, c_char_p, c_ulong,
                 POINTER(c_ulong)],
             "IFDHICCPresence": [c_ulong],
+            "IFDHCardwireRecording": [c_char_p, POINTER(c_uint64), c_int, c_char_p,
+                POINTER(c_ulong)],
         }.items():
             function = getattr(self.lib, name)
             function.restype = c_long
             function.argtypes = arguments
+
+
+def recording(handler, device):
+    """What our driver has recorded of a device so far, as text."""
+    text = ctypes.create_string_buffer(1 << 20)
+    length = c_ulong(len(text))
+    handler.lib.IFDHCardwireRecording(str(device).encode(), byref(c_uint64(0)), 0, text,
+        byref(length))
+    return text.raw[: length.value].decode()
 
 
 class Slot:

@@ -75,9 +75,6 @@ class Case:
         self.slot = slot
         self.shows = shows.split() if isinstance(shows, str) else list(shows)
 
-    def number(self):
-        return ":".join(self.profiles[0][key] for key in ("vid", "pid", "bcdDevice"))
-
     def name(self):
         return f"{self.profiles[0]['vid']}:{self.profiles[0]['pid']} {self.profiles[0]['bcdDevice']}"
 
@@ -267,7 +264,8 @@ class Attempts(harness.CardwireTest):
         return vreader
 
     def attempt(self, case, folder):
-        """Whether the reader works with the quirk files of a folder."""
+        """Whether the reader works with the quirk files of a folder. `applied`: the properties that the
+        driver has recorded."""
         os.environ["CARDWIRE_QUIRKS"] = str(folder)
         os.environ["LANG"] = case.language
         vreader = self.vreader(case)
@@ -275,6 +273,8 @@ class Attempts(harness.CardwireTest):
         if case.slot:
             first = ifdh.Slot(self.handler(case.options), 0, vreader.device())
         slot = ifdh.Slot(self.handler(case.options), case.slot, vreader.device())
+        self.applied = set(re.findall(r"^[\d.]+ quirk ([a-z0-9-]+) = ",
+            ifdh.recording(slot, vreader.device()), re.MULTILINE))
         try:
             return case.works(self, slot, vreader, case.protocol)
         finally:

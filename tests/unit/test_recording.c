@@ -31,6 +31,7 @@ static const char *const lines[] = {
 	"15.000000000 return 31 transmit 0 63C2\n",
 	"15.000000000 call 0 power 1F4 -\n",
 	"2147483647.999999999 dropped 4711\n",
+	"1.000000000 quirk name = \"Z\xC3\xA4hler\"  # /a b/50-x.quirks:12 [a case]\n",
 };
 #define LINES (sizeof(lines) / sizeof(lines[0]))
 
@@ -80,6 +81,7 @@ static const struct {
 	{ "1.000000000 control 80060001 ok -", "a setup packet" },
 	{ "1.000000000 call 0 dance 0 -", "the name of a call" },
 	{ "1.000000000 call 256 power 0 -", "a slot" },
+	{ "1.000000000 quirk  ", "a property" },
 	{ "1.000000000 reset ok ok", "the end of the line" },
 	{ "99999999999999999999.000000000 reset ok", "a time" },
 };

@@ -55,6 +55,7 @@ static bool passes(const struct replay *r, const struct script_step *step)
 	case RECORDING_CLEAR_HALT:
 	case RECORDING_RESET:
 	case RECORDING_DROPPED:
+	case RECORDING_QUIRK:
 		return true;
 	case RECORDING_CALL:
 	case RECORDING_RETURN:
