@@ -12,12 +12,33 @@ class PivTool(Application):
 
     def setUp(self):
         super().setUp()
-        key = ":".join(MANAGEMENT[i:i + 2] for i in range(0, len(MANAGEMENT), 2))
-        self.env["PIV_EXT_AUTH_KEY"] = str(self.write("management", key))
+        self.management_key(MANAGEMENT)
 
-    def write_with(self, *arguments):
+    def management_key(self, key):
+        """From now on that is the key it authenticates with."""
+        text = ":".join(key[i:i + 2] for i in range(0, len(key), 2))
+        self.env["PIV_EXT_AUTH_KEY"] = str(self.write("management", text))
+
+    def write_with(self, *arguments, algorithm="03"):
         """The exit status is the number of bytes written, or 1; what it wrote is looked at next."""
-        self.run_("sh", "-c", 'piv-tool "$@"; echo "status $?"', "sh", "-A", "M:9B:03", *arguments)
+        return self.run_("sh", "-c", 'piv-tool "$@"; echo "status $?"', "sh", "-A",
+            f"M:9B:{algorithm}", *arguments)
+
+    def test_management_keys(self):
+        """--admin with management keys for AES-128, AES-192 and AES-256, each set with the one before"""
+        PivCard(self)
+        (self.tmp / "object").write_bytes(bytes.fromhex("5303010105"))
+        before = "03"
+        for algorithm, size in (("08", 16), ("0A", 24), ("0C", 32), ("03", 24)):
+            key = bytes(range(0x40, 0x40 + size)).hex().upper()
+            self.assertIn("SW1=0x90", self.write_with("-s",
+                f"00FFFFFF{size + 3:02X}{algorithm}9B{size:02X}{key}", algorithm=before))
+            self.assertIn("admin_mode failed", self.write_with("-O", "3001", "-i", "object",
+                algorithm=before))
+            self.management_key(key)
+            self.assertIn("status 5", self.write_with("-O", "3001", "-i", "object",
+                algorithm=algorithm))
+            before = algorithm
 
     def test_name(self):
         """--name, --serial"""

@@ -47,6 +47,20 @@ class Pkcs15Tool(Application):
         self.assertNotIn("Read after VERIFY.", self.tool(*data, status=None))
         self.assertIn("Read after VERIFY.", self.tool(*data, "--verify-pin", *pin, "--pin", "5555"))
 
+    def test_sign(self):
+        """pkcs11-tool --sign (ECDSA with SHA-1, which the card computes), checked by openssl"""
+        self.reader(card="pkcs15")
+        self.write("message", "a message\n")
+        sign = ["pkcs11-tool", "--sign", "--mechanism", "ECDSA-SHA1", "--id", "45", "-i", "message",
+            "-o", "signature", "--signature-format", "openssl"]
+        self.run_(*sign, "--login", "--pin", "654321", status=None)
+        self.run_(*sign, "--login", "--pin", "123456")
+        self.tool("--read-certificate", "45", "-o", "certificate.pem")
+        self.write("key.pem", self.run_("openssl", "x509", "-in", "certificate.pem", "-noout",
+            "-pubkey"))
+        self.assertIn("Verified OK", self.run_("openssl", "dgst", "-sha1", "-verify", "key.pem",
+            "-signature", "signature", "message"))
+
     def test_pkcs11(self):
         """the same objects through PKCS #11: login, list"""
         self.reader(card="pkcs15")

@@ -102,28 +102,42 @@ static X509 *certificate(void)
 	return cert;
 }
 
+/* The answer is a signature of these bytes, which are a hash. */
+static void expect_signature(EVP_PKEY *key, const void *hash, size_t len)
+{
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
+
+	ck_assert_int_eq(EVP_PKEY_verify_init(ctx), 1);
+	ck_assert_int_eq(EVP_PKEY_verify(ctx, p.rsp->data, p.rsp->len - 2, hash, len), 1);
+	EVP_PKEY_CTX_free(ctx);
+}
+
 START_TEST(test_key)
 {
 	static const char sign[] = "002A9E9A04 DEADBEEF 00";
 	X509 *cert = certificate();
 	EVP_PKEY *key = X509_get_pubkey(cert);
-	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(key, NULL);
 
 	ck_assert_int_eq(X509_verify(cert, key), 1);
 	peer_expect(&p, 0x6985, sign);
 	peer_expect(&p, 0x6A88, "002241B603 840102");
 	peer_expect(&p, 0x6A86, "002241B803 840101");
-	peer_expect(&p, 0x9000, "002241B606 800121 840101");
+	peer_expect(&p, 0x6A80, "002241B606 800111 840101");
+	peer_expect(&p, 0x6985, sign);
+	peer_expect(&p, 0x9000, "002241B603 840101");
 	peer_expect(&p, 0x6982, sign);
 	peer_expect(&p, 0x9000, "0020000106 313233343536");
 	peer_expect(&p, 0x6A80, "002A9E9A00");
 	peer_expect(&p, 0x6A86, "002A808604 DEADBEEF 00");
 	peer_expect(&p, 0x9000, sign);
-	ck_assert_int_eq(EVP_PKEY_verify_init(ctx), 1);
-	ck_assert_int_eq(EVP_PKEY_verify(ctx, p.rsp->data, p.rsp->len - 2,
-				 (const uint8_t *)"\xDE\xAD\xBE\xEF", 4),
-		1);
-	EVP_PKEY_CTX_free(ctx);
+	expect_signature(key, "\xDE\xAD\xBE\xEF", 4);
+	/* Told so, the card hashes (SHA-1). */
+	peer_expect(&p, 0x9000, "002241B606 800121 840101");
+	peer_expect(&p, 0x9000, "002A9E9A03 616263 00");
+	expect_signature(key,
+		"\xA9\x99\x3E\x36\x47\x06\x81\x6A\xBA\x3E\x25\x71\x78\x50\xC2\x6C\x9C\xD0\xD8"
+		"\x9D",
+		20);
 	EVP_PKEY_free(key);
 	X509_free(cert);
 }

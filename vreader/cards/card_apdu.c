@@ -260,6 +260,7 @@ static bool chain_link(struct card_apdu *a, struct apdu_command *cmd, struct car
 
 enum {
 	ENVELOPE_FULL = 255,
+	SHORT_NE = 256,
 };
 
 /* Whether the pieces so far are the whole command. A host may end with an ENVELOPE without data, or
@@ -291,6 +292,9 @@ static void envelope(struct card_apdu *a, enum apdu_transport transport,
 		return;
 	}
 	a->envelope_len = 0;
+	/* The answer is the ENVELOPE's, and a short command's has no more. */
+	if (!cmd->extended && inner.ne > SHORT_NE)
+		inner.ne = SHORT_NE;
 	if (inner.ins == INS_ENVELOPE)
 		answer_sw(rsp, SW_WRONG_LENGTH);
 	else

@@ -483,6 +483,11 @@ bool crypto_block(enum crypto_cipher cipher, bool encrypt, const uint8_t *key, c
 	return ok && (size_t)len == ciphers[cipher].block;
 }
 
+bool crypto_sha1(const uint8_t *data, size_t len, uint8_t out[CRYPTO_SHA1])
+{
+	return EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL) > 0;
+}
+
 bool crypto_sha256(const uint8_t *data, size_t len, uint8_t out[CRYPTO_SHA256])
 {
 	return EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) > 0;

@@ -30,6 +30,7 @@ enum {
 	CRYPTO_POINT_MAX = 1 + 2 * 66, /* 04 X Y of P-521 */
 	CRYPTO_SIGNATURE_MAX = CRYPTO_RSA_MAX,
 	CRYPTO_PRIVATE_MAX = 4096, /* bytes of a private key in DER */
+	CRYPTO_SHA1 = 20,
 	CRYPTO_SHA256 = 32,
 };
 
@@ -103,6 +104,7 @@ size_t crypto_cipher_block(enum crypto_cipher cipher); /* bytes of a block: 8, 1
 bool crypto_block(enum crypto_cipher cipher, bool encrypt, const uint8_t *key, const uint8_t *in,
 	uint8_t *out);
 
+bool crypto_sha1(const uint8_t *data, size_t len, uint8_t out[CRYPTO_SHA1]);
 bool crypto_sha256(const uint8_t *data, size_t len, uint8_t out[CRYPTO_SHA256]);
 bool crypto_random(uint8_t *out, size_t len);
 /* Whether they are equal, in a time that tells nothing. */

@@ -47,6 +47,7 @@ struct pkcs15 {
 	enum pkcs15_file ef; /* PKCS15_MF: none */
 	bool verified;
 	bool key_chosen; /* MANAGE SECURITY ENVIRONMENT has named the key for signatures */
+	bool hashes;     /* and an algorithm by which the card hashes what it signs */
 };
 
 extern const uint8_t pkcs15_aid[12];

@@ -46,12 +46,13 @@ static void put_bits(struct ber_out *out, uint8_t unused, uint8_t bits)
 }
 
 /* Path from the MF to a file of the application. */
+/* Of a file in the PKCS #15 directory; 0: of the directory. */
 static void put_path(struct ber_out *out, uint16_t fid)
 {
 	const uint8_t path[] = { 0x3F, 0x00, 0x50, 0x15, (uint8_t)(fid >> 8), (uint8_t)fid };
 	size_t at = out->len;
 
-	ber_put(out, OCTET_STRING, path, sizeof(path));
+	ber_put(out, OCTET_STRING, path, fid ? 6 : 4);
 	ber_wrap(out, at, SEQUENCE);
 }
 
@@ -146,7 +147,8 @@ static void prkd(struct ber_out *out)
 	put_byte(out, INTEGER, PKCS15_KEY);
 	ber_wrap(out, at, SEQUENCE);
 	at = out->len;
-	put_path(out, 0x4301);
+	/* Keys are no files: the directory in which their numbers are valid (ISO 7816-15 §8.4). */
+	put_path(out, 0);
 	ber_put(out, INTEGER, bits, sizeof(bits));
 	ber_wrap(out, at, SEQUENCE);
 	ber_wrap(out, at, CONTENT);

@@ -6,6 +6,8 @@
 enum {
 	SET_FOR_COMPUTATION = 0x41,
 	TEMPLATE_SIGNATURE = 0xB6,
+	TAG_ALGORITHM = 0x80,
+	ECDSA_WITH_SHA1 = 0x21, /* without: ECDSA over a hash of the host's */
 	TAG_KEY = 0x84,
 	SIGNATURE = 0x9E,
 	FROM_DATA = 0x9A,
@@ -16,14 +18,17 @@ void pkcs15_manage_security(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
 	struct pkcs15 *p15 = (struct pkcs15 *)applet;
-	struct ber_item key;
+	struct ber_item key, algorithm;
 
 	p15->key_chosen = false;
+	p15->hashes = ber_find(cmd->data, cmd->nc, TAG_ALGORITHM, &algorithm);
 	if (cmd->p1 != SET_FOR_COMPUTATION || cmd->p2 != TEMPLATE_SIGNATURE) {
 		ans->sw = SW_WRONG_P1P2;
 	} else if (!ber_find(cmd->data, cmd->nc, TAG_KEY, &key) || key.len != 1 ||
 		   key.value[0] != PKCS15_KEY) {
 		ans->sw = SW_NO_SUCH_DATA;
+	} else if (p15->hashes && (algorithm.len != 1 || algorithm.value[0] != ECDSA_WITH_SHA1)) {
+		ans->sw = SW_WRONG_DATA;
 	} else {
 		p15->key_chosen = true;
 		ans->sw = SW_OK;
@@ -35,10 +40,13 @@ static void sign(struct pkcs15 *p15, const struct apdu_command *cmd, struct apdu
 	size_t len = 0;
 	const uint8_t *kept = state_get(p15->state, "pkcs15.key", &len);
 	struct crypto_key *key = kept ? crypto_load(kept, len) : NULL;
+	uint8_t hash[CRYPTO_SHA1];
 
 	ans->sw = SW_MEMORY_FAILURE;
-	if (key)
+	if (key && !p15->hashes)
 		ans->len = crypto_ecdsa_der(key, cmd->data, cmd->nc, ans->data);
+	else if (key && crypto_sha1(cmd->data, cmd->nc, hash))
+		ans->len = crypto_ecdsa_der(key, hash, sizeof(hash), ans->data);
 	if (ans->len)
 		ans->sw = SW_OK;
 	crypto_free(key);
@@ -55,7 +63,7 @@ void pkcs15_perform_security(
 		ans->sw = SW_CONDITIONS;
 	else if (!p15->verified)
 		ans->sw = SW_SECURITY_STATUS;
-	else if (cmd->nc == 0 || cmd->nc > DIGEST_MAX)
+	else if (cmd->nc == 0 || (!p15->hashes && cmd->nc > DIGEST_MAX))
 		ans->sw = SW_WRONG_DATA;
 	else
 		sign(p15, cmd, ans);
