@@ -22,6 +22,7 @@ DRIVERS = STAGE / "usr/lib/pcsc/drivers"
 OPTIONS = json.loads((SHARE / "options.json").read_text())
 NAMES = ("libpcsclite1", "libccid", "pcscd")
 PORT_FREE = 4  # of vhci_hcd, in its status
+PATIENCE_S = 30  # with what happens at once, in a guest that is slow
 DEBIAN_ARCHIVES = Path("/var/cache/apt/archives")
 
 
@@ -38,7 +39,7 @@ class Host:
         self.port.write(json.dumps({"execute": name, "arguments": arguments}).encode() + b"\n")
         line = b""
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([self.port], [], [], 10)
+            ready, _, _ = select.select([self.port], [], [], PATIENCE_S)
             if not ready:
                 raise TimeoutError(f"the host does not answer {name}")
             line += self.port.read(4096) or b""
@@ -47,8 +48,18 @@ class Host:
             raise RuntimeError(f"{name}: {answer['error'].get('desc')}")
         return answer["return"]
 
+    @contextlib.contextmanager
+    def alone(self):
+        """Meanwhile the other guest stands still: for what measures time, and for a machine that sleeps, which
+        must not be stopped."""
+        self.command("alone")
+        try:
+            yield
+        finally:
+            self.command("together")
 
-def eventually(condition, timeout=10.0, step=0.02, what="condition"):
+
+def eventually(condition, timeout=PATIENCE_S, step=0.02, what="condition"):
     """Returns the first true value of condition(); fails after timeout seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -60,7 +71,7 @@ def eventually(condition, timeout=10.0, step=0.02, what="condition"):
         time.sleep(step)
 
 
-def run(*command, timeout=30, env=None, check=True):
+def run(*command, timeout=60, env=None, check=True):
     """Runs a command to its end; its output as text."""
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace", timeout=timeout, env={**os.environ, **(env or {})})
@@ -70,7 +81,7 @@ def run(*command, timeout=30, env=None, check=True):
 
 
 @contextlib.contextmanager
-def process(*command, ready_fd=False, env=None, timeout=20):
+def process(*command, ready_fd=False, env=None, timeout=PATIENCE_S):
     """A process that is ended with the block. ready_fd: passes --ready-fd and waits for its byte."""
     log = tempfile.NamedTemporaryFile("w+", prefix="log-", delete=False)
     command = [str(c) for c in command]
@@ -108,6 +119,28 @@ def vreader(*options):
                  *options, ready_fd=True) as child:
         child.ctl = lambda *words: run(STAGE / "usr/bin/vreader", "ctl", "--ctl", ctl, *words)
         yield child
+
+
+LEVELS = {"character": 0, "tpdu": 0x10000, "short": 0x20000, "extended": 0x40000}
+AUTOMATIC = 0x4BA  # activation, voltage, clock, speed, PPS, IFSD
+
+
+def profile(level, features, slots=1, interface_class=11, interface_protocol=0, endpoints=3, protocols=3,
+            identity="1209:0001"):
+    """A file that describes one reader with messages of 271 bytes, for --profile."""
+    def number(value, size):
+        return value.to_bytes(size, "little").hex()
+    descriptor = ("36211001" + number(slots - 1, 1) + "07" + number(protocols, 4) + 2 * number(4000, 4) + "00"
+                  + number(10752, 4) + number(500000, 4) + "00" + number(254, 4) + number(0, 8)
+                  + number(LEVELS[level] | features, 4) + number(271, 4) + "ffff00000001")
+    file = tempfile.NamedTemporaryFile("w", prefix="profile-", suffix=".json", delete=False)
+    with file:
+        json.dump([{"file": "reader", "vid": identity[:4], "pid": identity[5:], "bcdDevice": "0100",
+                    "iManufacturer": "Cardwire", "iProduct": "Virtual Reader", "iInterface": "CCID",
+                    "interface": {"bInterfaceNumber": 0, "bInterfaceClass": interface_class, "bInterfaceSubClass": 0,
+                                  "bInterfaceProtocol": interface_protocol, "bNumEndpoints": endpoints},
+                    "ccid_descriptor_hex": descriptor}], file)
+    return file.name
 
 
 def systemctl(*words, check=True):
@@ -190,7 +223,7 @@ class Program:
             self.lines.put(line.rstrip("\n"))
         self.lines.put(None)
 
-    def line(self, timeout=10):
+    def line(self, timeout=PATIENCE_S):
         """The next line; fails if there is none in time."""
         try:
             line = self.lines.get(timeout=timeout)
@@ -201,7 +234,7 @@ class Program:
         self.history.append(line)
         return line
 
-    def until(self, condition, timeout=10, what="line"):
+    def until(self, condition, timeout=PATIENCE_S, what="line"):
         """The first of the next lines that the condition holds for."""
         deadline = time.monotonic() + timeout
         while True:
@@ -230,7 +263,7 @@ class Watch(Program):
     def __init__(self):
         super().__init__(sys.executable, SHARE / "watch.py")
 
-    def reaches(self, condition, timeout=10, what="state"):
+    def reaches(self, condition, timeout=PATIENCE_S, what="state"):
         """When {reader: state} first satisfied the condition: (time, {reader: state})."""
         line = self.until(lambda line: line.startswith("[") and condition(json.loads(line)[1]), timeout, what)
         return tuple(json.loads(line))
@@ -266,17 +299,17 @@ class Client(Program):
         self.child.stdin.flush()
         return self.number
 
-    def finish(self, number, timeout=20):
+    def finish(self, number, timeout=PATIENCE_S):
         """(name of the return code, value)"""
         import winscard
         line = self.until(lambda line: line.startswith(f"[{number}, "), timeout, "answer")
         _, rv, value = json.loads(line)
         return (winscard.rv_name(rv) if rv is not None else value), value
 
-    def call(self, name, *arguments, timeout=20):
+    def call(self, name, *arguments, timeout=PATIENCE_S):
         return self.finish(self.start(name, *arguments), timeout)
 
-    def value(self, name, *arguments, timeout=20):
+    def value(self, name, *arguments, timeout=PATIENCE_S):
         code, value = self.call(name, *arguments, timeout=timeout)
         if code != "SCARD_S_SUCCESS":
             raise AssertionError(f"{name}{arguments}: {code}")
@@ -285,7 +318,7 @@ class Client(Program):
     def readers(self, context):
         return self.call("list_readers", context)[1]
 
-    def wait_reader(self, context, word, timeout=10):
+    def wait_reader(self, context, word, timeout=PATIENCE_S):
         """The name of the first reader that contains the word, once there is one."""
         return eventually(lambda: [name for name in self.readers(context) if word in name], timeout,
                           what=f"reader {word}")[0]

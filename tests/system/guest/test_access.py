@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Who may use readers: polkit's answers by user, static rules, and a /proc that hides processes."""
 
+import contextlib
+import os
+import pty
+import pwd
+import select
+import signal
+import subprocess
 import time
 import unittest
 from pathlib import Path
 
-from guestlib import (Client, Host, eventually, in_service, in_session, install_ours, journal, journal_cursor,
-                      qemu_reader, restart_socket, run, systemctl)
+from guestlib import (Client, Host, Program, eventually, in_service, in_session, install_ours, journal,
+                      journal_cursor, qemu_reader, restart_socket, run, systemctl)
 
 RULE = Path("/etc/polkit-1/rules.d/50-test.rules")
 DENIED = "SCARD_W_SECURITY_VIOLATION"
 PERSON = "person"  # an ordinary user
+PASSWORD = "open sesame"
 PCSC, CARD = "org.debian.pcsc-lite.access_pcsc", "org.debian.pcsc-lite.access_card"
 
 
@@ -45,10 +53,15 @@ class Access(unittest.TestCase):
         with Client() as root:
             root.value("establish")
             cursor = journal_cursor()
-            self.assertEqual(self.establish("nobody"), DENIED)
+            with Client(prefix=as_user("nobody")) as client:
+                self.assertEqual(client.call("establish")[0], DENIED)
+                pid = client.child.pid
             lines = [line for line in journal(cursor).splitlines() if "nobody" in line or "65534" in line]
             self.assertEqual(len(lines), 1, lines)
             self.assertIn(PCSC, lines[0])
+            run("journalctl", "--sync")
+            by_field = run("journalctl", "-q", "-o", "cat", "--after-cursor", cursor, f"CLIENT_PID={pid}")
+            self.assertEqual(by_field.splitlines(), lines)
             root.value("establish")
 
     def test_polkits_rule_lets_a_user_in(self):
@@ -100,6 +113,94 @@ class Access(unittest.TestCase):
         restart_socket()
         self.assertEqual(self.establish("nobody"), "SCARD_S_SUCCESS")
         self.assertEqual(self.establish("games"), DENIED)
+
+
+def as_user(user):
+    """What becomes a program of the user, with the same pid."""
+    return ["setpriv", "--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid), "--clear-groups", "--"]
+
+
+class Agent:
+    """polkit's agent for the questions about one process, at a terminal of its own."""
+
+    def __init__(self, user, pid):
+        ready, done = os.pipe()
+        os.set_inheritable(done, True)
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.execvp("setpriv", [*as_user(user), "pkttyagent", "--process", str(pid), "--notify-fd", str(done)])
+        os.close(done)
+        self.text = ""
+        os.read(ready, 1)  # its end, when polkit knows the agent
+        os.close(ready)
+
+    def says(self, what):
+        """Waits for words at the terminal."""
+        def found():
+            if select.select([self.terminal], [], [], 0)[0]:
+                self.text += os.read(self.terminal, 4096).decode(errors="replace")
+            return what in self.text
+        eventually(found, what=f"{what} in {self.text}")
+
+    def type(self, line):
+        os.write(self.terminal, line.encode() + b"\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+
+class Asked(unittest.TestCase):
+    """A user whom polkit asks for a password first."""
+
+    def setUp(self):
+        RULE.write_text("polkit.addRule(function(action, subject) {\n"
+                        f"  if (subject.user == '{PERSON}') return polkit.Result.AUTH_SELF;\n}});\n")
+        self.addCleanup(systemctl, "restart", "polkit.service")
+        self.addCleanup(RULE.unlink)
+        systemctl("restart", "polkit.service")
+        subprocess.run(["chpasswd"], input=f"{PERSON}:{PASSWORD}\n", text=True, check=True)
+        restart_socket()
+
+    @contextlib.contextmanager
+    def asked(self):
+        """A client that waits for its user's answer: (client, number of its call, agent)."""
+        with Client(prefix=as_user(PERSON)) as client, Agent(PERSON, client.child.pid) as agent:
+            number = client.start("establish")
+            agent.says(PCSC)
+            agent.says("Password:")
+            yield client, number, agent
+
+    def test_password(self):
+        with self.asked() as (client, number, agent):
+            agent.type(PASSWORD)
+            self.assertEqual(client.finish(number)[0], "SCARD_S_SUCCESS")
+
+    def test_wrong_password(self):
+        with self.asked() as (client, number, agent):
+            agent.type("not that")
+            self.assertEqual(client.finish(number)[0], DENIED)
+
+    def test_others_do_not_wait(self):
+        with self.asked() as (client, number, agent), Client() as root:
+            self.assertEqual(root.call("establish", timeout=10)[0], "SCARD_S_SUCCESS")
+            agent.type(PASSWORD)
+            self.assertEqual(client.finish(number)[0], "SCARD_S_SUCCESS")
+
+    def test_client_goes_away(self):
+        """The question is taken back from who is asked it, and who comes next is asked anew."""
+        pattern = "interface='org.freedesktop.PolicyKit1.AuthenticationAgent'"
+        with Program("busctl", "--system", "monitor", "--match", pattern) as bus:
+            bus.until(lambda line: "Monitoring" in line, what="the bus watched")
+            with self.asked() as (client, _, _):
+                bus.until(lambda line: "Member=BeginAuthentication" in line, what="the user asked")
+                client.child.kill()
+                bus.until(lambda line: "Member=CancelAuthentication" in line, what="the question taken back")
+        self.test_password()
 
 
 class Sessions(unittest.TestCase):

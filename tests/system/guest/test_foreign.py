@@ -2,18 +2,15 @@
 """Debian's own daemon and driver, over the kernel's USB/IP host, read our virtual readers."""
 
 import contextlib
-import json
 import re
-import tempfile
 import unittest
 from pathlib import Path
 
-from guestlib import (Client, Watch, eventually, install_debian, process, run, stop_service, usbip_attach,
-                      usbip_detach_all, vreader)
+from guestlib import (AUTOMATIC, Client, Watch, eventually, install_debian, process, profile, run, stop_service,
+                      usbip_attach, usbip_detach_all, vreader)
 
 PLIST = Path("/usr/lib/pcsc/drivers/ifd-ccid.bundle/Contents/Info.plist")
 PRESENT, EMPTY = 0x20, 0x10
-LEVELS = {"character": 0, "tpdu": 0x10000, "short": 0x20000, "extended": 0x40000}
 
 
 def list_reader(vendor, product, name):
@@ -25,26 +22,6 @@ def list_reader(vendor, product, name):
         text, count = re.subn(rf"(<key>{key}</key>\s*<array>)", rf"\1<string>{value}</string>\n", text)
         assert count == 1, key
     PLIST.resolve().write_text(text)
-
-
-def profile(level, features, slots=1, interface_protocol=0, endpoints=3, protocols=3):
-    """A file that describes one reader with messages of 271 bytes, for --profile."""
-    def number(value, size):
-        return value.to_bytes(size, "little").hex()
-    descriptor = ("36211001" + number(slots - 1, 1) + "07" + number(protocols, 4) + 2 * number(4000, 4) + "00"
-                  + number(10752, 4) + number(500000, 4) + "00" + number(254, 4) + number(0, 8)
-                  + number(LEVELS[level] | features, 4) + number(271, 4) + "ffff00000001")
-    file = tempfile.NamedTemporaryFile("w", prefix="profile-", suffix=".json", delete=False)
-    with file:
-        json.dump([{"file": "reader", "vid": "1209", "pid": "0001", "bcdDevice": "0100",
-                    "iManufacturer": "Cardwire", "iProduct": "Virtual Reader", "iInterface": "CCID",
-                    "interface": {"bInterfaceNumber": 0, "bInterfaceClass": 11, "bInterfaceSubClass": 0,
-                                  "bInterfaceProtocol": interface_protocol, "bNumEndpoints": endpoints},
-                    "ccid_descriptor_hex": descriptor}], file)
-    return file.name
-
-
-AUTOMATIC = 0x4BA  # activation, voltage, clock, speed, PPS, IFSD
 
 
 class DebianReadsVreader(unittest.TestCase):

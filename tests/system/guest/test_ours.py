@@ -19,16 +19,33 @@ class OurStack(unittest.TestCase):
     def tearDown(self):
         usbip_detach_all()
 
-    def daemon(self):
-        return process(STAGE / "usr/sbin/pcscd", "-f", "-d", "--socket", self.socket, "--drivers",
+    def daemon(self, *prefix):
+        return process(*prefix, STAGE / "usr/sbin/pcscd", "-f", "-d", "--socket", self.socket, "--drivers",
                        DRIVERS, "-c", f"{self.folder}/reader.conf.d", ready_fd=True)
 
     def listed(self):
         return run("opensc-tool", "-l", env=self.env, check=False)
 
-    def test_qemu_reader_plug_unplug(self):
+    def test_plug_unplug(self):
+        self.plug_and_unplug()
+
+    def without_udev(self, *unshare):
+        self.plug_and_unplug("unshare", "--mount", *unshare, "sh", "-c",
+                             "mount -t tmpfs none /run/udev && exec \"$@\"", "sh", log="no udev")
+
+    def test_plug_unplug_without_udev(self):
+        """As in an initramfs: the kernel's own events are heard."""
+        self.without_udev()
+
+    def test_plug_unplug_in_a_container(self):
+        """Nor are the kernel's events: the nodes of devices are watched."""
+        self.without_udev("--net")
+
+    def plug_and_unplug(self, *prefix, log=""):
         host = Host()
-        with self.daemon() as daemon:
+        self.addCleanup(host.close)
+        with self.daemon(*prefix) as daemon:
+            self.assertIn(log, daemon.log.read_text())
             for _ in range(3):
                 host.command("device_add", driver="usb-ccid", id="rdr", bus="xhci.0")
                 try:

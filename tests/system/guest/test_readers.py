@@ -5,15 +5,18 @@ import glob
 import grp
 import os
 import random
+import re
 import stat
 import time
 import unittest
 from pathlib import Path
 
-from guestlib import (OPTIONS, Client, Host, Watch, daemon_pid, eventually, install_ours, journal, qemu_reader,
-                      restart_socket, usbip_attach, usbip_detach_all, vreader, run)
+from guestlib import (AUTOMATIC, OPTIONS, Client, Host, Watch, add_card_device, daemon_pid, eventually,
+                      install_ours, journal, profile, qemu_reader, restart_socket, run, usbip_attach,
+                      usbip_detach_all, vreader)
 
 PRESENT = 0x20
+RULES = Path("/lib/udev/rules.d/92-pcscd.rules")
 STORM_S = 60  # no longer, whatever the rounds
 
 
@@ -44,12 +47,105 @@ class Readers(unittest.TestCase):
     def test_belongs_to_the_daemon(self):
         with qemu_reader(self.host), Client() as client:
             client.wait_reader(client.value("establish"), "QEMU")
-            device = usb_devices("08e6", "4433")[0]
-            number = [int((device / name).read_text()) for name in ("busnum", "devnum")]
-            node = os.stat("/dev/bus/usb/%03d/%03d" % tuple(number))
-            self.assertEqual(grp.getgrgid(node.st_gid).gr_name, "pcscd")
-            self.assertEqual(stat.S_IMODE(node.st_mode), 0o660)
-            self.assertEqual((device / "power/persist").read_text().strip(), "0")
+            self.assert_belongs_to_the_daemon(usb_devices("08e6", "4433")[0])
+
+    def assert_belongs_to_the_daemon(self, device):
+        number = [int((device / name).read_text()) for name in ("busnum", "devnum")]
+        node = os.stat("/dev/bus/usb/%03d/%03d" % tuple(number))
+        self.assertEqual(grp.getgrgid(node.st_gid).gr_name, "pcscd")
+        self.assertEqual(stat.S_IMODE(node.st_mode), 0o660)
+        self.assertEqual((device / "power/persist").read_text().strip(), "0")
+
+    def test_class_ff(self):
+        """A reader from before CCID had its class belongs to the daemon by a rule of its own, of the quirk files."""
+        rule = re.search(r'idVendor}=="(\w{4})", ATTR{idProduct}=="(\w{4})", .*:ff\?{4}:', RULES.read_text())
+        identity = f"{rule[1]}:{rule[2]}"
+        with vreader("--profile", profile("short", AUTOMATIC, interface_class=255, identity=identity)), \
+                Client() as client:
+            usbip_attach("1-1")
+            context = client.value("establish")
+            name = client.wait_reader(context, "CCID")
+            device = usb_devices(rule[1], rule[2])[0]
+            self.assertEqual((next(device.glob("*:1.0")) / "bInterfaceClass").read_text().strip(), "ff")
+            self.assert_belongs_to_the_daemon(device)
+            card = client.value("connect", context, name)
+            self.assertEqual(client.value("transmit", card["handle"], "80ed000101"), "009000")
+
+    def assert_not_listed(self):
+        """QEMU's reader is plugged in, and is none for the daemon, which lists one plugged in after it."""
+        with qemu_reader(self.host), vreader(), Client() as client:
+            eventually(lambda: usb_devices("08e6", "4433"), what="QEMU's reader")
+            run("udevadm", "settle")
+            usbip_attach("1-1")
+            context = client.value("establish")
+            client.wait_reader(context, "Cardwire")
+            self.assertEqual(len(client.readers(context)), 1)
+            usbip_detach_all()
+
+    def test_ignored_by_a_udev_rule(self):
+        rule = Path("/run/udev/rules.d/99-test.rules")
+        rule.parent.mkdir(exist_ok=True)
+        rule.write_text('ATTR{idVendor}=="08e6", ENV{PCSCLITE_IGNORE}="1"\n')
+        self.addCleanup(run, "udevadm", "control", "--reload")
+        self.addCleanup(rule.unlink)
+        run("udevadm", "control", "--reload")
+        self.assert_not_listed()
+
+    def test_ignored_by_name(self):
+        """The name of the others is extended."""
+        Path("/etc/default/pcscd").write_text("PCSCLITE_FILTER_IGNORE_READER_NAMES=Nothing:QEMU\n"
+                                              "PCSCLITE_FILTER_EXTEND_READER_NAMES=' of ours'\n")
+        self.addCleanup(Path("/etc/default/pcscd").unlink)
+        self.assert_not_listed()
+        with vreader(), Client() as client:
+            usbip_attach("1-1")
+            self.assertTrue(client.wait_reader(client.value("establish"), "Cardwire").endswith(" of ours 00 00"))
+
+    def test_path_for_clients(self):
+        """Control code 3601 tells which device of the bus a reader is (SCARD_SHARE_DIRECT)."""
+        with qemu_reader(self.host), Client() as client:
+            context = client.value("establish")
+            card = client.value("connect", context, client.wait_reader(context, "QEMU"), 3, 0)
+            path = bytes.fromhex(client.value("control", card["handle"], 0x42000000 + 3601))
+            self.assertEqual(path, f"{usb_devices('08e6', '4433')[0].name}:1.0\0".encode())
+
+    def test_hub_bounces(self):
+        """A hub goes with the reader behind it and comes back with another, again and again."""
+        with Client() as client:
+            context = client.value("establish")
+            pid = daemon_pid()
+            for number in range(4):
+                self.host.command("device_add", driver="usb-hub", id=f"hub{number}", bus="xhci.0", port="3")
+                self.host.command("device_add", driver="usb-ccid", id=f"behind{number}", bus="xhci.0", port="3.2")
+                if number % 2:  # half of the time before anybody has seen it
+                    client.wait_reader(context, "QEMU")
+                self.host.command("device_del", id=f"behind{number}")
+                self.host.command("device_del", id=f"hub{number}")
+            eventually(lambda: not usb_devices("08e6", "4433") and not client.readers(context),
+                       what="no reader left")
+            with qemu_reader(self.host):
+                client.wait_reader(context, "QEMU")
+            self.assertEqual(daemon_pid(), pid)
+
+    def test_another_at_the_same_port(self):
+        """With the same identifiers, before anybody could look: one reader is listed, and it is the new one."""
+        with Client() as client:
+            context = client.value("establish")
+            self.host.command("device_add", driver="usb-ccid", id="token0", bus="xhci.0", port="2")
+            name = client.wait_reader(context, "QEMU")
+            old = client.value("connect", context, name, 3, 0)["handle"]
+            for number in range(1, 4):
+                self.host.command("device_del", id=f"token{number - 1}")
+                self.host.command("device_add", driver="usb-ccid", id=f"token{number}", bus="xhci.0", port="2")
+            add_card_device(self.host, "token3")
+            self.host.command("card_insert")
+            card = eventually(lambda: (found := client.call("connect", context, name))[0] == "SCARD_S_SUCCESS"
+                              and found[1]["handle"], what="connected to the new one")
+            self.assertEqual(client.value("transmit", card, "00B0000001"), "009000")
+            self.assertEqual(client.readers(context), [name])
+            self.assertNotEqual(client.call("transmit", old, "00B0000001")[0], "SCARD_S_SUCCESS")
+            self.host.command("device_del", id="token3")
+            eventually(lambda: not client.readers(context), what="no reader left")
 
     def test_card_in_qemus_reader(self):
         """Insertion, ATR, commands of every direction of data, removal while connected, another card."""
@@ -155,7 +251,7 @@ class Readers(unittest.TestCase):
             rounds, ended = number + 1, time.monotonic()
             try:
                 eventually(lambda: len(client.readers(context)) == len(there) == len(usb_devices("08e6", "4433")),
-                           timeout=10, what=f"{len(there)} readers after the storm of seed {seed}")
+                           timeout=60, what=f"{len(there)} readers after the storm of seed {seed}")
                 print(f"{rounds} rounds, seed {seed}, {len(there)} readers listed {time.monotonic() - ended:.1f} s "
                       "after the last ", end="", flush=True)
                 self.assertEqual(daemon_pid(), pid)
