@@ -23,6 +23,13 @@ def interface(number=0, slots=1, busy=1, features=SHORT_APDU | AUTOMATIC, messag
         "ccid_descriptor_hex": descriptor.hex(), **more}
 
 
+def usb_icc(version):
+    """A card with a USB plug, spoken to by the control pipe: ICCD version A (1) or B (2)."""
+    profile = interface(features=0x840 | (EXTENDED_APDU if version == 2 else TPDU), endpoints=0)
+    profile["interface"]["bInterfaceProtocol"] = version
+    return profile
+
+
 def write(path, *interfaces):
     path.write_text(json.dumps(interfaces))
     return path

@@ -14,6 +14,7 @@ import sys
 import tarfile
 import unittest
 
+import ccidprofile
 import harness
 import winscard
 from harness import BUILD, CALL_S, CCID_LIBRARY, Client, Pcscd, Program, VREADER, VReader
@@ -29,6 +30,18 @@ PINS = int(os.environ.get("CARDWIRE_PINS", "60"))
 IFD_SERIAL = 0x10103
 PROFILES = [(profile, protocol) for profile in ("extended", "short", "tpdu", "character")
             for protocol in ("t0", "t1")]
+# Readers that are spoken to in other ways: by the control pipe, by asking again and again for the
+# card, with two slots that share the pipes, at the same time or not.
+OTHERS = {
+    "iccd-a": (ccidprofile.usb_icc(1), "t0", 1),
+    "iccd-b": (ccidprofile.usb_icc(2), "t1", 1),
+    "polled": (ccidprofile.interface(endpoints=2), "t1", 1),
+    "polled-tpdu": (ccidprofile.interface(endpoints=2,
+        features=ccidprofile.TPDU | ccidprofile.AUTOMATIC), "t0", 1),
+    "two-slots": (ccidprofile.interface(slots=2), "t1", 2),
+    "two-busy-slots": (ccidprofile.interface(slots=2, busy=2,
+        features=ccidprofile.TPDU | ccidprofile.AUTOMATIC), "t1", 2),
+}
 COMMANDS = ["00A4000C023F00", "00A4020C022F00", "00B0000010", "00200001083132333435363738",
             "0020000104FFFFFFFF", "0084000008", "00B0000000"]
 
@@ -60,15 +73,20 @@ class Recording(harness.CardwireTest):
         text = (folder / "device-1/recording.txt").read_text()
         return re.findall(r"^[\d.]+ ((?:out|in) .*)$", text, re.MULTILINE)
 
-    def work(self, client):
+    def work(self, client, slots=1):
+        """The same with the cards of all slots, in turns."""
         context = client.establish()
-        handle = self.present(client, context, READER)
+        handles = [self.present(client, context, f"Virtual 00 {slot:02}") for slot in range(slots)]
         for command in COMMANDS:
-            client.transmit(handle, command)
-        client.reconnect(handle, winscard.SHARE_SHARED, winscard.PROTOCOL_ANY, winscard.RESET)
+            for handle in handles:
+                client.transmit(handle, command)
+        for handle in handles:
+            client.reconnect(handle, winscard.SHARE_SHARED, winscard.PROTOCOL_ANY, winscard.RESET)
         for command in COMMANDS:
-            client.transmit(handle, command)
-        client.disconnect(handle, winscard.RESET)
+            for handle in handles:
+                client.transmit(handle, command)
+        for handle in handles:
+            client.disconnect(handle, winscard.RESET)
         client.stop()
 
 
@@ -240,11 +258,16 @@ class Trace(Recording):
 
 
 class Replay(Recording):
-    def record(self, profile, protocol):
+    def record(self, profile, protocol, slots=1, name=None):
         _, daemon, client, _, _ = self.stack(profile=profile, protocol=protocol,
-            name=f"{profile}-{protocol}")
-        self.work(client)
+            name=name or f"{profile}-{protocol}")
+        self.work(client, slots)
         return self.report(daemon)
+
+    def record_other(self, name):
+        interface, protocol, slots = OTHERS[name]
+        profile = ccidprofile.write(self.tmp / f"{name}.json", interface)
+        return self.record(profile, protocol, slots, name)
 
     def test_profiles(self):
         for profile, protocol in PROFILES:
@@ -257,6 +280,31 @@ class Replay(Recording):
                 self.tearDownPrograms()
                 shutil.rmtree(folder.parent)
                 path.unlink()
+
+    def test_others(self):
+        for name in OTHERS:
+            with self.subTest(name):
+                try:
+                    path, folder = self.record_other(name)
+                finally:
+                    self.tearDownPrograms()
+                done = replay(path)
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertGreater(int(re.search(r"(\d+) steps", done.stdout)[1]), 4 * len(COMMANDS))
+                self.check_mutated(folder)
+
+    def check_mutated(self, folder):
+        """The last command that the driver sent is another one: it is named."""
+        lines = (folder / "device-1/recording.txt").read_text().splitlines()
+        sent = re.compile(r" (out \w\w|control 21\w{14}) ok [^-]")
+        last = max(i for i, line in enumerate(lines) if sent.search(line))
+        start, end = lines[last].rsplit(" ", 1)
+        path = self.tmp / "mutated.txt"
+        # A byte that is not masked, nor bSeq.
+        path.write_text("\n".join([*lines[:last], f"{start} {end[:-2]}5A", *lines[last + 1:], ""]))
+        done = replay(path)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rf"message {last - 1} \((out|control)\): ")
 
     def tearDownPrograms(self):
         for program in reversed(self.programs):

@@ -344,7 +344,26 @@ static bool is_status_request(const struct recording_entry *entry)
 	return entry->len == CCID_MSG_HEADER_SIZE && entry->data[0] == PC_to_RDR_GetSlotStatus;
 }
 
-/* At the end the host may still say good-bye. */
+/*
+ * At the end the host may still say good-bye, and ask whether it was heard (ICCD 1.0 §6.2): the length
+ * of what it gets then, or -1.
+ */
+static int good_bye(const struct replay *r, const uint8_t setup[8], uint8_t *in, size_t cap)
+{
+	static const uint8_t status[] = { CCID_ICC_INACTIVE, 0, 0 };
+	size_t n = cap < sizeof(status) ? cap : sizeof(status);
+
+	if (r->first < r->script->count)
+		return -1;
+	if (setup[USB_SETUP_bRequest] == ICCD_REQ_ICC_POWER_OFF)
+		return 0;
+	if (setup[USB_SETUP_bRequest] != ICCD_REQ_SLOT_STATUS_B)
+		return -1;
+	memcpy(in, status, n);
+	return (int)n;
+}
+
+/* For the same reason. */
 static bool may_come_anyhow(const struct replay *r, const struct recording_entry *came)
 {
 	if (came->len != CCID_MSG_HEADER_SIZE)
@@ -473,6 +492,8 @@ static int take_request(struct replay *r, const uint8_t setup[8], const uint8_t 
 	bool inward = setup[USB_SETUP_bmRequestType] & USB_DIR_IN;
 	size_t at = 0;
 
+	if (!recorded && good_bye(r, setup, in, cap) >= 0)
+		return good_bye(r, setup, in, cap);
 	came.data = out;
 	came.len = (uint32_t)out_len;
 	memcpy(came.setup, setup, sizeof(came.setup));
