@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Programs that speak PC/SC themselves."""
 
+import pathlib
+
 from apps import BUILD, Application
 
 SELECT = "00 A4 04 00 06 D2 76 00 01 24 01 00"
@@ -29,6 +31,21 @@ class Scriptor(Application):
         self.reader()
         text = self.run_("scriptor", input=f"reset\n{SELECT}\n00 CA 00 4F 00\n")
         self.assertIn("< D2 76 00 01 24 01 03 04 FF 00", text)
+
+
+class Gscriptor(Application):
+    program = "gscriptor"
+    packages = ("pcsc-tools", "libpcsc-perl", "libgtk3-perl", "xvfb", "xauth")
+    needs = ("gscriptor", "xvfb-run", "xauth", "/usr/share/perl5/Gtk3.pm")
+
+    def test_script(self):
+        """on a display that nobody sees: a script that selects the OpenPGP application, run"""
+        self.reader()
+        script = self.write("script", f"reset\n{SELECT}\n00 CA 00 4F 00\n")
+        self.write("home/.gscriptor", f"script = '{script}'\nprotocol = '3'\n")
+        text = self.run_("xvfb-run", "-a", "perl", f"-I{pathlib.Path(__file__).parent}",
+            "-MGscriptor", "/usr/bin/gscriptor")
+        self.assertRegex(text, r"Received:\s+D2 76 00 01 24 01 03 04 FF 00")
 
 
 class Pyscard(Application):

@@ -8,6 +8,7 @@ import subprocess
 
 from apps import PW1, Application, module_file
 from app_opensc import MODULE, pkcs15_generate, public_key, sign
+from pivcard import PIN, RSA, PivCard
 
 ENGINE = module_file("engines-3/pkcs11.so")
 PAM_P11 = module_file("security/pam_p11.so")
@@ -130,6 +131,49 @@ class Nss(Application):
         token = re.search(r"Token Name: (.*\(User PIN\))", listed)[1].strip()
         keys = self.run_("certutil", "-K", "-d", f"sql:{database}", "-h", token, "-f", "pin")
         self.assertIn("rsa", keys)
+
+
+class PamPkcs11(Application):
+    program = "pam_pkcs11"
+    packages = ("libpam-pkcs11", "pamtester", "opensc-pkcs11", "yubico-piv-tool", "openssl")
+    needs = ("pamtester", "pkcs11_make_hash_link", "yubico-piv-tool", "openssl", PAM_PKCS11, MODULE)
+
+    def test_authenticate(self):
+        """`pamtester` with pam_pkcs11, a PIV card, its certificate's CA and subject; a wrong PIN"""
+        if os.geteuid() != 0:
+            self.skipTest("needs root, to write a PAM service")
+        card = PivCard(self)
+        card.fill("9a", RSA)
+        (self.tmp / "cacerts").mkdir()
+        self.write("cacerts/ca.pem", (self.tmp / "ca.pem").read_text())
+        self.run_("pkcs11_make_hash_link", self.tmp / "cacerts")
+        self.write("subjects", "/CN=virtual 9a -> root\n")
+        config = self.write("pam_pkcs11.conf", PAM_PKCS11_CONF.format(module=MODULE, tmp=self.tmp))
+        self.assertIn("root", self.run_("pklogin_finder", f"config_file={config}", input=PIN + "\n"))
+        service = f"cardwire-test-{os.getpid()}"
+        pam = pathlib.Path("/etc/pam.d") / service
+        pam.write_text(f"auth required {PAM_PKCS11} config_file={config}\n")
+        self.addCleanup(pam.unlink)
+        tester = ("pamtester", service, "root", "authenticate")
+        self.run_(*tester, input="111111\n", status=None)
+        self.assertIn("successfully authenticated", self.run_(*tester, input=PIN + "\n"))
+
+
+PAM_PKCS11_CONF = """pam_pkcs11 {{
+  use_pkcs11_module = opensc;
+  pkcs11_module opensc {{
+    module = {module};
+    slot_description = "none";
+    ca_dir = {tmp}/cacerts;
+    cert_policy = ca, signature;
+  }}
+  use_mappers = subject;
+  mapper subject {{
+    module = internal;
+    mapfile = file://{tmp}/subjects;
+  }}
+}}
+"""
 
 
 class PamP11(Application):
