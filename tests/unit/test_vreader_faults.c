@@ -105,7 +105,6 @@ START_TEST(test_fault_fields)
 					  "on GetSlotStatus 5 set 8 0xFE\n"
 					  "on GetSlotStatus 5 set 99 1\n"
 					  "on IccPowerOn * replace 0102\n");
-	uint8_t buffer[64];
 	struct usb_urb *urb;
 
 	send_message(h, PC_to_RDR_GetSlotStatus, 0, NULL, NULL, 0);
@@ -125,7 +124,7 @@ START_TEST(test_fault_fields)
 	command(h, PC_to_RDR_GetSlotStatus, NULL, NULL, 0);
 	expect_status(h, 2, 0);
 	send_message(h, PC_to_RDR_IccPowerOn, 0, NULL, NULL, 0);
-	urb = take(h, submit(h, 0x81, buffer, sizeof(buffer)));
+	urb = take(h, submit(h, 0x81, NULL, 64));
 	ck_assert_uint_eq(urb->actual, 2);
 	free(urb);
 	host_free(h);
