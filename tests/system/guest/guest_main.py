@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 import unittest
@@ -52,6 +53,11 @@ class Result(unittest.TextTestResult):
         """They have been."""
 
 
+def cause(trace):
+    """The line of a traceback that says what went wrong first."""
+    return next((line for line in trace.splitlines() if re.match(r"[\w.]+(Error|Expired|Exception)\b", line)), "")
+
+
 def main():
     sys.path.insert(0, str(SHARE))
     options = json.loads((SHARE / "options.json").read_text())
@@ -68,6 +74,7 @@ def main():
         "passed": Result.passed,
         "failed": len(result.failures) + len(result.errors),
         "skipped": len(result.skipped),
+        "failures": [f"{test.id()}: {cause(trace)}" for test, trace in result.failures + result.errors],
         "seconds": Result.seconds,
         "tables": [path.read_text() for path in SHARE.glob("table-*.txt")],
     }
