@@ -138,9 +138,21 @@ static struct t0_apdu_step take_response(struct t0_apdu *m, const uint8_t *bytes
 	return finish(m, sw);
 }
 
+/*
+ * Most data that the response TPDU can have. A reader that takes TPDUs for APDUs follows 61xx itself:
+ * then the response comes with the last TPDU of the command, which did not ask for it.
+ */
+static size_t most_data(const struct t0_apdu *m)
+{
+	bool command =
+		m->state == T0_APDU_COMMAND || (m->state == T0_APDU_ENVELOPE && m->at == m->len);
+
+	return command && m->apdu.nc > 0 && m->apdu.ne > 0 ? MAX_DATA : m->asked;
+}
+
 struct t0_apdu_step t0_apdu_answer(struct t0_apdu *m, const uint8_t *bytes, size_t n)
 {
-	if (m->state == T0_APDU_IDLE || n < 2 || n - 2 > m->asked)
+	if (m->state == T0_APDU_IDLE || n < 2 || n - 2 > most_data(m))
 		return fail(m, T0_APDU_BAD_ANSWER);
 
 	size_t data = n - 2;

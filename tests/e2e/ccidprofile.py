@@ -11,10 +11,10 @@ AUTO_IFSD = 0x00000400
 
 
 def interface(number=0, slots=1, busy=1, features=SHORT_APDU | AUTOMATIC, message=271,
-        endpoints=3, **more):
+        endpoints=3, protocols=3, **more):
     """One interface of the one device that a profile describes (CCID 1.1 §5.1)."""
-    descriptor = struct.pack("<BBHBBIIIBIIBIIIIIBBHBB", 54, 0x21, 0x0110, slots - 1, 7, 3, 4000,
-        4000, 0, 10753, 344086, 0, 254, 0, 0, features, message, 0xFF, 0xFF, 0, 0, busy)
+    descriptor = struct.pack("<BBHBBIIIBIIBIIIIIBBHBB", 54, 0x21, 0x0110, slots - 1, 7,
+        protocols, 4000, 4000, 0, 10753, 344086, 0, 254, 0, 0, features, message, 0xFF, 0xFF, 0, 0, busy)
     assert len(descriptor) == 54, len(descriptor)
     return {"file": "made-up", "vid": "1209", "pid": "0001", "bcdDevice": "0100",
         "iManufacturer": "Cardwire", "iProduct": "Made-up", "iInterface": None,

@@ -319,6 +319,20 @@ START_TEST(envelopes)
 	step = t0_apdu_answer(&mapping, (const uint8_t *)"\x61\x02", 2);
 	check_mapped(ANSWER(step, "01 C0 00 00 02", "01 02 90 00"), "01 02 90 00");
 
+	/* A reader that takes TPDUs for APDUs has followed the 61xx itself. */
+	step = t0_apdu_begin(&mapping, T0_TRANSPARENT, command, len, response, 300);
+	step = t0_apdu_answer(&mapping, (const uint8_t *)"\x90\x00", 2);
+	check_mapped(
+		t0_apdu_answer(&mapping, (const uint8_t *)"\x01\x02\x90\x00", 4), "01 02 90 00");
+	step = t0_apdu_begin(&mapping, T0_TRANSPARENT, command, len, response, 300);
+	step = t0_apdu_answer(&mapping, (const uint8_t *)"\x90\x00", 2);
+	step = t0_apdu_answer(&mapping, (const uint8_t *)"\x01\x61\x05", 3);
+	check_mapped(ANSWER(step, "01 C0 00 00 01", "02 90 00"), "01 02 90 00");
+	/* But not before the command is there. */
+	(void)t0_apdu_begin(&mapping, T0_TRANSPARENT, command, len, response, 300);
+	step = t0_apdu_answer(&mapping, (const uint8_t *)"\x01\x90\x00", 3);
+	ck_assert_int_eq(step.error, T0_APDU_BAD_ANSWER);
+
 	/* A card without ENVELOPE says so at the first. */
 	(void)t0_apdu_begin(&mapping, T0_TRANSPARENT, command, len, response, 300);
 	check_mapped(t0_apdu_answer(&mapping, (const uint8_t *)"\x6D\x00", 2), "6D 00");
