@@ -82,6 +82,32 @@ class Stack:
         return counts
 
 
+def driver_with_recorder(bench, kib):
+    """Our driver in a bundle of its own, whose flight recorder has that size; its library."""
+    contents = bench.tmp / f"recorder-{kib}/Contents"
+    shutil.copytree(harness.CCID_LIBRARY.parent.parent, contents)
+    plist = contents / "Info.plist"
+    text, count = re.subn(r"(<key>ifdRecorderKiB</key>\s*<string>)\w+", rf"\g<1>{kib}",
+                          plist.read_text())
+    assert count == 1
+    plist.write_text(text)
+    return contents / "Linux" / harness.CCID_LIBRARY.name
+
+
+class RecordedStack(Stack):
+    """Our daemon, driver and virtual reader."""
+
+    def __init__(self, bench, kib):
+        self.name = f"recorder {kib} KiB"
+        self.library = harness.LIBRARIES["ours"]
+        reader = harness.VReader(bench, name=f"vreader-{kib}")
+        self.daemon = harness.Pcscd(bench, harness.reader_entry("Virtual", reader.device(),
+                                    driver_with_recorder(bench, kib)), name=f"pcscd-{kib}",
+                                    verbosity="--error")
+        self.readers = {"fast": "Virtual 00 00"}
+        self.figures = {}
+
+
 def wakeups_between(before, after):
     """A thread that ended was woken once for it."""
     ended = sum(1 for thread in before if thread not in after)
@@ -97,6 +123,12 @@ def print_calls(theirs, ours):
     print(f"{'socket ping-pong':<22}{ping:>10.1f}")
     print(f"{'transmit / ping-pong':<22}{theirs.figure('transmit') / ping:>10.2f}"
           f"{ours.figure('transmit') / ping:>10.2f}{'':>8}{'≤ 1.5':>8}")
+
+
+def print_recorder(off, on):
+    a, b = off.figure("transmit"), on.figure("transmit")
+    print(f"\ntransmit to a virtual reader, the driver's flight recorder off {a:.1f} µs, on {b:.1f} µs:"
+          f" ratio {b / a:.3f} (aim: 1)")
 
 
 def print_contention(stacks):
@@ -156,9 +188,14 @@ def main():
             for stack in stacks:
                 stack.measure("contention=1", "slow", 2)
                 stack.measure(f"contention={PROCESSES}", "slow", 4)
+        recorded = [RecordedStack(bench, kib) for kib in (0, 256)]
+        for number in range(options.rounds):
+            for stack in recorded:
+                stack.measure("transmit", "fast", options.seconds)
         for stack in stacks:
             stack.measure(f"contexts={options.contexts}", "fast", 1)
         print_calls(theirs, ours)
+        print_recorder(*recorded)
         print_contention(stacks)
         print_idle(stacks, options.contexts, options.idle)
     finally:
