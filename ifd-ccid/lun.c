@@ -73,6 +73,7 @@ static struct lun *lun_new(DWORD number, struct device *device)
 	lun->slot.device = device;
 	lun->slot.number = slot;
 	lun->slot.protocol = SLOT_NO_PROTOCOL;
+	lun->slot.client = SLOT_NO_CLIENT;
 	if (!contactless_slot_open(&lun->slot)) {
 		free(lun);
 		return NULL;

@@ -259,7 +259,11 @@ RESPONSECODE capabilities_set(struct slot *slot, DWORD tag, DWORD length, const 
 		return IFD_SUCCESS;
 	}
 	if (tag == TAG_IFD_CARDWIRE_CLIENT) {
-		atomic_store(&slot->client_root, length >= 1 && value && value[0] == 1);
+		uint32_t client = SLOT_NO_CLIENT;
+
+		if (length == sizeof(client) && value)
+			memcpy(&client, value, sizeof(client));
+		atomic_store(&slot->client, client);
 		return IFD_SUCCESS;
 	}
 	if (tag == TAG_IFD_DEVICE_REMOVED) {

@@ -183,6 +183,13 @@ QUIRK(ESCAPE_ALLOW_ROOT, escape_allow_root, PREFIXES, "escape-allow-root", 1, 16
 	"BYTES, ... or all",
 	"Escapes that begin so may be sent by programs of root.",
 	"firmware updates")
+QUIRK(ESCAPE_USERS, escape_users, NUMBERS, "escape-users", 1, 0xFFFFFFFE, "user IDs",
+	"Whom escape-allow-users is for.",
+	"a service that runs as a user of its own")
+QUIRK(ESCAPE_ALLOW_USERS, escape_allow_users, PREFIXES, "escape-allow-users", 1, 16,
+	"BYTES, ... or all",
+	"Escapes that begin so may be sent by programs of these users.",
+	"the same service, which no other program is to disturb")
 
 /* Contactless. */
 QUIRK(CONTACTLESS_SLOTS, contactless_slots, BITS, "contactless-slots", 0, 0,

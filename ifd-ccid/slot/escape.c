@@ -7,19 +7,54 @@
 #include "ifd-ccid/log.h"
 #include "ifd-ccid/options.h"
 
-bool escape_permitted(const struct quirk_set *quirks, unsigned options, bool root,
+enum {
+	ROOT = 0,
+	LISTS = 3,
+};
+
+/* What a client with this user ID may send, in lists; returns how many. */
+static size_t lists_for(
+	const struct quirk_set *quirks, uint32_t client, const struct quirk_prefixes *lists[LISTS])
+{
+	const struct quirk_numbers *users = &quirks->escape_users;
+	size_t n = 0;
+
+	lists[n++] = &quirks->escape_allow;
+	if (client == ROOT)
+		lists[n++] = &quirks->escape_allow_root;
+	for (size_t i = 0; i < users->count; i++)
+		if (users->numbers[i] == client) {
+			lists[n++] = &quirks->escape_allow_users;
+			break;
+		}
+	return n;
+}
+
+bool escape_permitted(const struct quirk_set *quirks, unsigned options, uint32_t client,
 	const uint8_t *command, size_t len)
 {
-	return options & OPTION_ESCAPE || quirk_has_prefix(&quirks->escape_allow, command, len) ||
-	       (root && quirk_has_prefix(&quirks->escape_allow_root, command, len));
+	const struct quirk_prefixes *lists[LISTS];
+	size_t n = lists_for(quirks, client, lists);
+
+	if (options & OPTION_ESCAPE)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (quirk_has_prefix(lists[i], command, len))
+			return true;
+	return false;
 }
 
 bool escape_any_allowed(const struct slot *slot)
 {
-	const struct quirk_set *quirks = device_quirks(slot->device);
+	const struct quirk_prefixes *lists[LISTS];
+	size_t n = lists_for(device_quirks(slot->device), slot->client, lists);
 
-	return options_get()->driver & OPTION_ESCAPE || quirks->escape_allow.count > 0 ||
-	       (slot->client_root && quirks->escape_allow_root.count > 0);
+	if (options_get()->driver & OPTION_ESCAPE)
+		return true;
+	for (size_t i = 0; i < n; i++)
+		if (lists[i]->count > 0)
+			return true;
+	return false;
 }
 
 /* The first byte is what a vendor's commands are told apart by; more of it might be a PIN. */
@@ -43,8 +78,8 @@ RESPONSECODE escape_do(
 	struct ccid_answer answer;
 	enum ccid_result result;
 
-	if (!escape_permitted(device_quirks(slot->device), options_get()->driver, slot->client_root,
-		    tx, tx_len)) {
+	if (!escape_permitted(
+		    device_quirks(slot->device), options_get()->driver, slot->client, tx, tx_len)) {
 		say_refused(slot, tx, tx_len);
 		return IFD_COMMUNICATION_ERROR;
 	}

@@ -2,8 +2,8 @@
 /*
  * Escape commands of applications (SCARD_CTL_CODE(1), CCID 1.1 §6.1.8): what a vendor made of them
  * can be a question for the firmware's version or a firmware update, so they are closed by default.
- * Open is what quirk files allow for this reader, byte by byte from the start, for every client or
- * for those of root only; or everything, by bit 1 of ifdDriverOptions.
+ * Open is what quirk files allow for this reader, byte by byte from the start, for every client, for
+ * those of root or of some users only; or everything, by bit 1 of ifdDriverOptions.
  *
  * Threads: in the slot's turn; escape_permitted() is pure.
  */
@@ -20,10 +20,11 @@
 #include "slot.h"
 
 /*
- * True when an Escape may be sent: by the lists escape-allow and, for a client of ROOT,
- * escape-allow-root, or by OPTIONS, the ifdDriverOptions.
+ * True when an Escape may be sent by a client with user ID CLIENT (or SLOT_NO_CLIENT): by the lists
+ * escape-allow, of root by escape-allow-root, too, of escape-users by escape-allow-users; or by
+ * OPTIONS, the ifdDriverOptions.
  */
-bool escape_permitted(const struct quirk_set *quirks, unsigned options, bool root,
+bool escape_permitted(const struct quirk_set *quirks, unsigned options, uint32_t client,
 	const uint8_t *command, size_t len);
 
 /* True when the present client may send some Escape or other: whether the feature is offered. */

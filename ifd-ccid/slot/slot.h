@@ -19,6 +19,7 @@
 #include "iso7816/t1.h"
 
 #define SLOT_NO_PROTOCOL (-1)
+#define SLOT_NO_CLIENT   UINT32_MAX /* the host doesn't say */
 
 struct slot {
 	struct device *device;
@@ -38,7 +39,7 @@ struct slot {
 	bool contactless; /* known to be a slot for tags */
 	uint8_t nad;      /* of T=1 blocks sent */
 
-	atomic_bool client_root; /* the call under way is one of root, as the host says */
+	_Atomic uint32_t client; /* user ID of whose call is under way, as the host says */
 
 	struct pinpad_run *entry; /* PIN entry under way (pinpad_exchange.c) */
 
@@ -68,6 +69,9 @@ enum ccid_result ccid_xfr_block(struct slot *slot, const uint8_t *data, size_t l
 /* PC_to_RDR_SetParameters (CCID 1.1 §6.1.7) for T=PROTOCOL; LEN is 5 or 7. */
 enum ccid_result ccid_set_parameters(struct slot *slot, unsigned protocol, const uint8_t *params,
 	size_t len, struct ccid_answer *answer);
+
+/* PC_to_RDR_GetParameters (CCID 1.1 §6.1.5). */
+enum ccid_result ccid_get_parameters(struct slot *slot, struct ccid_answer *answer);
 
 /* PC_to_RDR_Escape (CCID 1.1 §6.1.8). */
 enum ccid_result ccid_escape(

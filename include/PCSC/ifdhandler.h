@@ -96,7 +96,7 @@ typedef long RESPONSECODE;
 
 /*
  * Likewise. IFDHGetCapabilities(): 1 byte, 1 if the driver wants to know who sends control codes.
- * IFDHSetCapabilities(), before IFDHControl(): 1 byte, 1 if the client's user is root.
+ * IFDHSetCapabilities(), before IFDHControl(): the client's user ID, 4 bytes in the machine's order.
  */
 #define TAG_IFD_CARDWIRE_CLIENT 0x0FC1
 

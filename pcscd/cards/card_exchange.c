@@ -170,7 +170,7 @@ uint32_t card_control(struct client *client, struct card *card, struct slot_call
 		rv = SCARD_E_INVALID_PARAMETER;
 	} else {
 		exchange->rx_length = WIRE_DATA;
-		driver_set_client(slot->channel, client->peer.uid == 0);
+		driver_set_client(slot->channel, client->peer.uid);
 		rc = control_cancellably(client, slot, code, exchange);
 		if (rc != IFD_SUCCESS) {
 			exchange->rx_length = 0;

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <ifdhandler.h>
 
@@ -151,7 +152,7 @@ bool driver_can_abort(const struct channel *channel);
 RESPONSECODE driver_abort(struct channel *channel);
 
 /* Tells the driver whose control code comes next (TAG_IFD_CARDWIRE_CLIENT), if it wants to know. */
-void driver_set_client(struct channel *channel, bool root);
+void driver_set_client(struct channel *channel, uid_t user);
 
 /*
  * The loaded libraries that record what passes between them and their readers, at most `room`; each

@@ -167,12 +167,14 @@ RESPONSECODE driver_abort(struct channel *channel)
 	return driver_set_capability(channel, TAG_IFD_CARDWIRE_ABORT, &now, sizeof(now));
 }
 
-void driver_set_client(struct channel *channel, bool root)
+void driver_set_client(struct channel *channel, uid_t user)
 {
-	uint8_t value = root;
+	uint32_t value = user;
+	uint8_t bytes[sizeof(value)];
 
+	memcpy(bytes, &value, sizeof(bytes));
 	if (channel->wants_client)
-		driver_set_capability(channel, TAG_IFD_CARDWIRE_CLIENT, &value, sizeof(value));
+		driver_set_capability(channel, TAG_IFD_CARDWIRE_CLIENT, bytes, sizeof(bytes));
 }
 
 void driver_device_removed(struct channel *channel)

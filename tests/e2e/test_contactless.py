@@ -550,7 +550,7 @@ class Escapes(harness.CardwireTest):
     def test_closed_unless_opened(self):
         slot = self.slot()
         self.assertEqual(slot.control(ESCAPE, b"\x02")[0], ifdh.COMMUNICATION_ERROR)
-        self.assertEqual(slot.set(TAG_CLIENT, b"\x01"), ifdh.SUCCESS)
+        self.assertEqual(slot.set(TAG_CLIENT, struct.pack("=I", 0)), ifdh.SUCCESS)
         self.assertEqual(slot.control(ESCAPE, b"\x02")[0], ifdh.COMMUNICATION_ERROR)
         self.assertNotIn(ESCAPE.to_bytes(4, "big"), slot.control(0x42000D48)[1])
 
@@ -564,12 +564,20 @@ class Escapes(harness.CardwireTest):
         self.assertIn(ESCAPE.to_bytes(4, "big"), slot.control(0x42000D48)[1])
 
     def test_by_client(self):
-        slot = self.slot("escape-allow=02", "escape-allow-root=all")
-        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01")[0], ifdh.COMMUNICATION_ERROR)
-        self.assertEqual(slot.set(TAG_CLIENT, b"\x01"), ifdh.SUCCESS)
-        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01"), (ifdh.SUCCESS, b"\0"))
-        self.assertEqual(slot.set(TAG_CLIENT, b"\x00"), ifdh.SUCCESS)
-        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01")[0], ifdh.COMMUNICATION_ERROR)
+        slot = self.slot("escape-allow=02", "escape-allow-root=all", "escape-users=999 1000",
+            "escape-allow-users=1F 02")
+        refused, light, update = (ifdh.COMMUNICATION_ERROR, b""), (ifdh.SUCCESS, b""), (
+            ifdh.SUCCESS, b"\0")
+        for user, codes in ((None, (refused, refused)), (0, (light, update)),
+                (1000, (light, refused)), (1001, (refused, refused))):
+            if user is not None:
+                self.assertEqual(slot.set(TAG_CLIENT, struct.pack("=I", user)), ifdh.SUCCESS)
+            self.assertEqual((slot.control(ESCAPE, b"\x1f\x02"), slot.control(ESCAPE, b"\x1f\x01")),
+                codes, user)
+            self.assertEqual(slot.control(ESCAPE, b"\x02"), (ifdh.SUCCESS, b"V1.0"))
+        # What names nobody is nobody.
+        self.assertEqual(slot.set(TAG_CLIENT, b"\0"), ifdh.SUCCESS)
+        self.assertEqual(slot.control(ESCAPE, b"\x1f\x01"), refused)
 
     def test_where_it_is(self):
         slot = self.slot()

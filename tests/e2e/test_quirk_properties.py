@@ -109,6 +109,8 @@ ELSEWHERE = {
     "packet-reads": ("test_quirk_properties", "test_packet_reads"),
     "firmware-escape": ("test_quirk_properties", "test_firmware"),
     "escape-allow-root": ("test_contactless", "test_by_client"),
+    "escape-users": ("test_contactless", "test_by_client"),
+    "escape-allow-users": ("test_contactless", "test_by_client"),
     "contactless-slots": ("test_contactless", "Dual"),
     "contactless-dialect": ("test_contactless", "TagsRaw"),
     "pin-verify-messages": ("test_pinpad_quirks", "test_vega_alpha"),

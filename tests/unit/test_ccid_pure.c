@@ -247,24 +247,37 @@ static void add_prefix(struct quirk_prefixes *prefixes, const char *bytes, size_
 START_TEST(escapes)
 {
 	static const uint8_t version[] = { 0x02 };
+	static const uint8_t light[] = { 0x52, 0xF8 };
 	static const uint8_t update[] = { 0x1F, 0x02, 0x33 };
+	const uint32_t root = 0, user = 1000, other = 1001;
 	struct quirk_set quirks = { 0 };
 
 	/* Closed, to root too; ifdDriverOptions opens all. */
-	ck_assert(!escape_permitted(&quirks, 0, true, version, 1));
-	ck_assert(escape_permitted(&quirks, OPTION_ESCAPE, false, version, 1));
-	ck_assert(!escape_permitted(&quirks, ~(unsigned)OPTION_ESCAPE, false, version, 1));
+	ck_assert(!escape_permitted(&quirks, 0, root, version, 1));
+	ck_assert(escape_permitted(&quirks, OPTION_ESCAPE, other, version, 1));
+	ck_assert(!escape_permitted(&quirks, ~(unsigned)OPTION_ESCAPE, other, version, 1));
 	add_prefix(&quirks.escape_allow, "\x02", 1);
 	add_prefix(&quirks.escape_allow_root, "\x1F\x02", 2);
-	ck_assert(escape_permitted(&quirks, 0, false, version, 1));
-	ck_assert(!escape_permitted(&quirks, 0, false, version, 0));
-	ck_assert(!escape_permitted(&quirks, 0, false, update, sizeof(update)));
-	ck_assert(escape_permitted(&quirks, 0, true, update, sizeof(update)));
-	ck_assert(!escape_permitted(&quirks, 0, true, update, 1));
+	ck_assert(escape_permitted(&quirks, 0, other, version, 1));
+	ck_assert(!escape_permitted(&quirks, 0, other, version, 0));
+	ck_assert(!escape_permitted(&quirks, 0, other, update, sizeof(update)));
+	ck_assert(escape_permitted(&quirks, 0, root, update, sizeof(update)));
+	ck_assert(!escape_permitted(&quirks, 0, root, update, 1));
+	/* Some users may more than others; whom the host doesn't name is nobody. */
+	add_prefix(&quirks.escape_allow_users, "\x52", 1);
+	quirks.escape_users.numbers[quirks.escape_users.count++] = 999;
+	quirks.escape_users.numbers[quirks.escape_users.count++] = user;
+	ck_assert(escape_permitted(&quirks, 0, user, light, sizeof(light)));
+	ck_assert(escape_permitted(&quirks, 0, user, version, 1));
+	ck_assert(!escape_permitted(&quirks, 0, user, update, sizeof(update)));
+	ck_assert(!escape_permitted(&quirks, 0, other, light, sizeof(light)));
+	ck_assert(!escape_permitted(&quirks, 0, root, light, sizeof(light)));
+	ck_assert(!escape_permitted(&quirks, 0, SLOT_NO_CLIENT, light, sizeof(light)));
+	ck_assert(!escape_permitted(&quirks, 0, SLOT_NO_CLIENT, update, sizeof(update)));
 	/* The empty prefix is all. */
 	add_prefix(&quirks.escape_allow, "", 0);
-	ck_assert(escape_permitted(&quirks, 0, false, update, sizeof(update)));
-	ck_assert(escape_permitted(&quirks, 0, false, update, 0));
+	ck_assert(escape_permitted(&quirks, 0, other, update, sizeof(update)));
+	ck_assert(escape_permitted(&quirks, 0, other, update, 0));
 }
 END_TEST
 
