@@ -672,8 +672,8 @@ START_TEST(wait_begins_without_a_daemon)
 	ck_assert_int_eq(SCardIsValidContext(context), SCARD_E_NO_SERVICE);
 	/* Its folder may go too. */
 	ck_assert_int_eq(rmdir(folder), 0);
-	begin_task(&task, task_restart);
 	ck_assert_int_eq(mkdir(folder, 0755), 0);
+	begin_task(&task, task_restart);
 	ck_assert_int_eq(SCardGetStatusChange(context, INFINITE, &state, 1), 0);
 	ck_assert_uint_eq(state.dwEventState, 0x10000 | SCARD_STATE_PRESENT | SCARD_STATE_CHANGED);
 	finish(&task);
