@@ -124,3 +124,13 @@ class Card {
     }
 }
 """
+
+
+class OpenCt(Application):
+    program = "OpenCT"
+
+    def test_driver(self):
+        """its IFD handler in our daemon"""
+        if "Package: openct" not in self.run_("sh", "-c", "apt-cache show openct || true"):
+            self.skipTest("the distribution has no package openct any more")
+        self.fail("the package can be had again: load its driver here")

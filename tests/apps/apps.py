@@ -68,7 +68,7 @@ class Application(unittest.TestCase):
 
     def setUp(self):
         for needed in self.needs:
-            if not (needed and (shutil.which(needed) or pathlib.Path(needed).exists())):
+            if not (needed and (shutil.which(str(needed)) or pathlib.Path(needed).exists())):
                 self.skipTest(f"{needed} is not installed")
         # Short, since it holds sockets.
         self.tmp = pathlib.Path(tempfile.mkdtemp(prefix="apps-", dir="/tmp"))
