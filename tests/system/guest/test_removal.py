@@ -4,14 +4,14 @@
 import subprocess
 import unittest
 
-from guestlib import Client, Host, debian_packages, dpkg, install_ours, property_of, qemu_reader
+from guestlib import Client, Host, debian_packages, dpkg, install_ours, our_packages, property_of, qemu_reader
 
 
 class Removal(unittest.TestCase):
     def test_purge(self):
         """Nothing is left behind but the system user, as is usual."""
         install_ours()
-        dpkg("--purge", "--force-depends", "pcscd", "libccid", "libpcsclite1", "cardwire-vreader")
+        dpkg("--purge", "--force-depends", *[path.name.split("_")[0] for path in our_packages()])
         self.assertNotEqual(property_of("pcscd.socket", "LoadState"), "loaded")
         found = subprocess.run(["find", "/etc", "/usr", "/lib", "/var/lib", "-xdev", "(", "-name", "*pcscd*", "-o",
                                 "-name", "*libccid*", "-o", "-name", "libpcsclite*", "-o", "-name",
