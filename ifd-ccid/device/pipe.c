@@ -182,16 +182,12 @@ static struct io *waiting_io(struct device *device, const struct ccid_answer *an
 	return io;
 }
 
-/*
- * When to look for an answer without an end, after this sign of life of the reader. Where looking
- * means asking, the card's own times are over by then, as far as the time-out knows them.
- */
+/* When to look for an answer without an end, after this sign of life of the reader. */
 static int64_t look_time(const struct io *io)
 {
 	if (io->device->port->keeps_partial)
 		return deadline_in_ms(LOOK_MS);
-	return deadline_min(
-		deadline_in_ms(NUDGE_MS), deadline_in_ms(io->patience.timeout_ms * 3 / 4));
+	return deadline_min(deadline_in_ms(NUDGE_MS), deadline_in_ms(io->patience.timeout_ms / 2));
 }
 
 /* The reader asks for time: bError times the usual, which is at least once (CCID 1.1 §6.2.6). */
@@ -467,8 +463,6 @@ static void nudge(struct io *io)
 		device->name, io->slot);
 	fill_out(io, &status, device->seq++);
 	send_out(io);
-	if (io->deadline < deadline_in_ms(LOOK_MS))
-		io->deadline = deadline_min(deadline_in_ms(LOOK_MS), io->patience.end);
 }
 
 /* With the lock held, which may be given up for a while: is there an answer that has no end? */
