@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "instance.h"
 #include "ifd-ccid/log.h"
 #include "ifd-ccid/options.h"
 #include "ifd-ccid/quirk/quirk_apply.h"
@@ -319,7 +320,7 @@ static size_t parameters(const struct slot *slot, unsigned protocol, uint8_t ta1
 	out[CCID_T1_bmWaitingIntegers] = (uint8_t)(atr->bwi << 4 | atr->cwi);
 	out[CCID_T1_bClockStop] = 0;
 	out[CCID_T1_bIFSC] = atr->ifsc;
-	out[CCID_T1_bNadValue] = 0;
+	out[CCID_T1_bNadValue] = class_of(slot)->dwFeatures & CCID_FEATURE_NAD ? slot->nad : 0;
 	return CCID_T1_SIZE;
 }
 
@@ -337,8 +338,30 @@ static RESPONSECODE parameters_refused(struct slot *slot)
 	return power_on(slot) == CCID_OK ? IFD_SUCCESS : IFD_ERROR_POWER_ACTION;
 }
 
-/* *IFSC: the card's; then what the reader makes of it. */
-static RESPONSECODE set_parameters(struct slot *slot, unsigned protocol, uint8_t ta1, uint8_t *ifsc)
+/* What blocks of T=1 are made by: as the card and the client have it, or less where the reader says. */
+struct block_terms {
+	uint8_t ifsc;
+	uint8_t nad;
+};
+
+/* RDR_to_PC_Parameters (CCID 1.1 §6.2.3): what the reader has made of the parameters. */
+static void read_back(
+	const struct slot *slot, const struct ccid_answer *answer, struct block_terms *terms)
+{
+	uint8_t ifsc, nad;
+
+	if (answer->specific != 1 || answer->len < CCID_T1_SIZE)
+		return;
+	ifsc = answer->data[CCID_T1_bIFSC];
+	nad = answer->data[CCID_T1_bNadValue];
+	if (ifsc > 0 && ifsc < terms->ifsc)
+		terms->ifsc = ifsc;
+	if (class_of(slot)->dwFeatures & CCID_FEATURE_NAD && instance_nad_valid(nad))
+		terms->nad = nad;
+}
+
+static RESPONSECODE set_parameters(
+	struct slot *slot, unsigned protocol, uint8_t ta1, struct block_terms *terms)
 {
 	uint8_t params[CCID_T1_SIZE];
 	size_t len = parameters(slot, protocol, ta1, params);
@@ -346,9 +369,7 @@ static RESPONSECODE set_parameters(struct slot *slot, unsigned protocol, uint8_t
 	enum ccid_result result = ccid_set_parameters(slot, protocol, params, len, &answer);
 
 	if (result == CCID_OK) {
-		if (protocol == 1 && answer.len >= CCID_T1_SIZE && answer.data[CCID_T1_bIFSC] > 0 &&
-			answer.data[CCID_T1_bIFSC] < *ifsc)
-			*ifsc = answer.data[CCID_T1_bIFSC];
+		read_back(slot, &answer, terms);
 		return IFD_SUCCESS;
 	}
 	if (result != CCID_REFUSED)
@@ -394,7 +415,7 @@ static uint8_t wanted_ta1(const struct slot *slot)
 		own_rates ? rates : device_rates(slot->device));
 }
 
-static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
+static RESPONSECODE tune(struct slot *slot, unsigned protocol, struct block_terms *terms)
 {
 	uint32_t features = class_of(slot)->dwFeatures;
 	uint8_t ta1 = wanted_ta1(slot);
@@ -414,11 +435,11 @@ static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
 		if (rv != IFD_SUCCESS)
 			return rv;
 	}
-	rv = set_parameters(slot, protocol, ta1, ifsc);
+	rv = set_parameters(slot, protocol, ta1, terms);
 	if (rv == IFD_COMMUNICATION_ERROR && features & CCID_FEATURE_AUTO_PPS &&
 		!slot->atr.specific && ta1 != ATR_DEFAULT_TA1) {
 		ta1 = ATR_DEFAULT_TA1;
-		rv = set_parameters(slot, protocol, ta1, ifsc);
+		rv = set_parameters(slot, protocol, ta1, terms);
 	}
 	if (rv == IFD_SUCCESS) {
 		slot->rate.f = atr_fi(ta1);
@@ -427,11 +448,28 @@ static RESPONSECODE tune(struct slot *slot, unsigned protocol, uint8_t *ifsc)
 	return rv;
 }
 
+/*
+ * Of a reader that has negotiated by itself. One that does not tell, whatever the way, is taken to do
+ * what the card's ATR says.
+ */
+static RESPONSECODE ask_terms(struct slot *slot, struct block_terms *terms)
+{
+	struct ccid_answer answer;
+	enum ccid_result result = ccid_get_parameters(slot, &answer);
+
+	if (result == CCID_OK)
+		read_back(slot, &answer, terms);
+	if (result == CCID_GONE || result == CCID_ABORTED || result == CCID_ABSENT)
+		return ifd_code(result);
+	return IFD_SUCCESS;
+}
+
 RESPONSECODE activate_set_protocol(struct slot *slot, unsigned protocol)
 {
 	enum ccid_level level = class_of(slot)->level;
+	bool blocks = protocol == 1 && (level == LEVEL_TPDU || level == LEVEL_CHARACTER);
+	struct block_terms terms = { .ifsc = slot->atr.ifsc, .nad = slot->nad };
 	RESPONSECODE rv = may_speak(slot, protocol);
-	uint8_t ifsc = slot->atr.ifsc;
 
 	if (rv != IFD_SUCCESS)
 		return rv;
@@ -443,9 +481,11 @@ RESPONSECODE activate_set_protocol(struct slot *slot, unsigned protocol)
 		return IFD_SUCCESS;
 	}
 	if (!(class_of(slot)->dwFeatures & CCID_FEATURE_AUTO_PARAM_NEGOTIATION))
-		rv = tune(slot, protocol, &ifsc);
-	if (rv == IFD_SUCCESS && protocol == 1 && (level == LEVEL_TPDU || level == LEVEL_CHARACTER))
-		rv = ifd_code(exchange_t1_start(slot, ifsc, slot->nad));
+		rv = tune(slot, protocol, &terms);
+	else if (blocks)
+		rv = ask_terms(slot, &terms);
+	if (rv == IFD_SUCCESS && blocks)
+		rv = ifd_code(exchange_t1_start(slot, terms.ifsc, terms.nad));
 	if (rv == IFD_SUCCESS)
 		slot->protocol = (int)protocol;
 	return rv;

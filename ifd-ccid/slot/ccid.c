@@ -129,6 +129,13 @@ enum ccid_result ccid_set_parameters(struct slot *slot, unsigned protocol, const
 	return run(slot, &command, COMMAND_MS, answer);
 }
 
+enum ccid_result ccid_get_parameters(struct slot *slot, struct ccid_answer *answer)
+{
+	struct ccid_command command = { .type = PC_to_RDR_GetParameters };
+
+	return run(slot, &command, COMMAND_MS, answer);
+}
+
 enum ccid_result ccid_escape(
 	struct slot *slot, const uint8_t *data, size_t len, struct ccid_answer *answer)
 {
