@@ -205,7 +205,7 @@ static void serve(struct serial *s)
 			continue;
 		}
 		s->out = transfer;
-		s->tx_len = serial_frame_put(s->tx, transfer->buffer, transfer->length);
+		s->tx_len = serial_frame_put(&s->frame, s->tx, transfer->buffer, transfer->length);
 		s->tx_at = 0;
 		s->repeats = 0;
 		/* What the last answer has left unfinished will never be finished. */
@@ -307,6 +307,23 @@ static bool receive(struct serial *s)
 	return true;
 }
 
+/* The same where a read brings one message, and what it has no room for is lost. */
+static bool receive_bare(struct serial *s)
+{
+	uint8_t bytes[SERIAL_MAX_FRAME];
+	ssize_t n;
+
+	if (!pending_in(s))
+		return true;
+	n = read(s->fd, bytes, sizeof(bytes));
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	for (ssize_t i = 0; i < n; i++)
+		take_byte(s, bytes[i]);
+	explicit_bzero(bytes, sizeof(bytes));
+	return n > 0;
+}
+
 /* With the lock held, which is given up while waiting. False: it's over. */
 static bool step(struct serial *s)
 {
@@ -327,7 +344,7 @@ static bool step(struct serial *s)
 		return false;
 	if (pfd[0].revents & POLLOUT && !transmit(s))
 		return false;
-	if (pfd[0].revents & POLLIN && !receive(s))
+	if (pfd[0].revents & POLLIN && !(s->frame.bare ? receive_bare(s) : receive(s)))
 		return false;
 	return !(pfd[0].revents & (POLLHUP | POLLERR | POLLNVAL));
 }
@@ -422,7 +439,7 @@ static bool ask(struct serial *s, uint8_t type, const struct serial_escape *esca
 	ccid_put_header(bytes, &command, 0, 0);
 	if (escape)
 		memcpy(bytes + CCID_MSG_abData, escape->bytes, escape->len);
-	s->tx_len = serial_frame_put(s->tx, bytes, CCID_MSG_HEADER_SIZE + command.len);
+	s->tx_len = serial_frame_put(&s->frame, s->tx, bytes, CCID_MSG_HEADER_SIZE + command.len);
 	s->tx_at = 0;
 	serial_frame_restart(&s->frame);
 	if (!write_all(s, deadline))
@@ -473,9 +490,10 @@ static const char *start(struct serial *s, const char *path)
 	s->fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (s->fd < 0)
 		return strerror(errno);
-	if (ioctl(s->fd, TIOCEXCL) != 0)
+	s->frame.bare = s->model.bare;
+	if (!s->frame.bare && ioctl(s->fd, TIOCEXCL) != 0)
 		return "it is no serial port";
-	why = wake_reader(s);
+	why = s->frame.bare ? NULL : wake_reader(s);
 	if (why)
 		return why;
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

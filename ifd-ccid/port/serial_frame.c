@@ -49,6 +49,27 @@ static enum serial_found second(struct serial_frame *frame, uint8_t byte)
 	return byte == SYNC ? first(frame, byte) : SERIAL_NOTHING;
 }
 
+/* A byte of a message without anything around it. */
+static enum serial_found bare(
+	struct serial_frame *frame, uint8_t byte, const uint8_t **message, size_t *len)
+{
+	uint32_t length;
+
+	frame->bytes[frame->len++] = byte;
+	if (frame->len < CCID_MSG_HEADER_SIZE)
+		return SERIAL_NOTHING;
+	length = le32(frame->bytes + CCID_MSG_dwLength);
+	if (length <= SERIAL_MAX_MESSAGE - CCID_MSG_HEADER_SIZE &&
+		frame->len < CCID_MSG_HEADER_SIZE + length)
+		return SERIAL_NOTHING;
+	*len = frame->len;
+	frame->len = 0;
+	if (length > SERIAL_MAX_MESSAGE - CCID_MSG_HEADER_SIZE)
+		return SERIAL_DAMAGED;
+	*message = frame->bytes;
+	return SERIAL_MESSAGE;
+}
+
 /* A byte of a message, or the LRC behind it. */
 static enum serial_found further(
 	struct serial_frame *frame, uint8_t byte, const uint8_t **message, size_t *len)
@@ -81,6 +102,8 @@ static enum serial_found further(
 enum serial_found serial_frame_byte(
 	struct serial_frame *frame, uint8_t byte, const uint8_t **message, size_t *len)
 {
+	if (frame->bare)
+		return bare(frame, byte, message, len);
 	if (frame->len == 0)
 		return first(frame, byte);
 	if (frame->bytes[0] == CARD_EVENT) {
@@ -97,8 +120,13 @@ enum serial_found serial_frame_byte(
 	return further(frame, byte, message, len);
 }
 
-size_t serial_frame_put(uint8_t out[SERIAL_MAX_FRAME], const uint8_t *message, size_t len)
+size_t serial_frame_put(const struct serial_frame *frame, uint8_t out[SERIAL_MAX_FRAME],
+	const uint8_t *message, size_t len)
 {
+	if (frame->bare) {
+		memcpy(out, message, len);
+		return len;
+	}
 	out[0] = SYNC;
 	out[1] = ACK;
 	memcpy(out + MESSAGE_AT, message, len);

@@ -5,11 +5,14 @@
  * that ask for time. Some readers repeat each command before they answer; such echoes are told by
  * their message type and dropped, so nobody needs to know which readers do.
  *
+ * Or bare: readers behind a device file that moves whole messages, with nothing around them.
+ *
  * Pure: bytes in, findings out. No I/O, no clock.
  */
 #ifndef CARDWIRE_CCID_SERIAL_FRAME_H
 #define CARDWIRE_CCID_SERIAL_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,10 +30,11 @@ enum serial_found {
 	SERIAL_DAMAGED, /* a frame with a wrong LRC, or longer than any message */
 };
 
-/* What has come so far; all zero at the start. */
+/* What has come so far; all zero at the start, but for `bare`. */
 struct serial_frame {
 	uint8_t bytes[SERIAL_MAX_FRAME];
 	size_t len; /* of the frame that is being received */
+	bool bare;  /* messages as they are */
 };
 
 /* Takes one byte. */
@@ -41,6 +45,7 @@ enum serial_found serial_frame_byte(
 void serial_frame_restart(struct serial_frame *frame);
 
 /* Writes the frame of a message of at most SERIAL_MAX_MESSAGE bytes; returns its length. */
-size_t serial_frame_put(uint8_t out[SERIAL_MAX_FRAME], const uint8_t *message, size_t len);
+size_t serial_frame_put(const struct serial_frame *frame, uint8_t out[SERIAL_MAX_FRAME],
+	const uint8_t *message, size_t len);
 
 #endif

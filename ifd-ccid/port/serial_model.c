@@ -110,6 +110,7 @@ static const struct {
 	{ "DataRates", set_rates, 0 },
 	{ "dwFeatures", set_long, offsetof(struct serial_model, features) },
 	{ "bPINSupport", set_byte, offsetof(struct serial_model, pin) },
+	{ "Bare", set_byte, offsetof(struct serial_model, bare) },
 	{ "Probe", set_escape, offsetof(struct serial_model, probe) },
 	{ "Setup", set_escape, offsetof(struct serial_model, setup) },
 	{ "SpeedUp", set_escape, offsetof(struct serial_model, speed_up) },

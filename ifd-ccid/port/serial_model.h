@@ -30,10 +30,11 @@ struct serial_model {
 	uint32_t max_rate; /* bit/s of cards */
 	uint32_t rates[SERIAL_MAX_RATES];
 	size_t rate_count;
-	uint32_t features;             /* dwFeatures */
-	uint8_t pin;                   /* bPINSupport */
-	struct serial_escape probe;    /* must be answered */
-	struct serial_escape setup;    /* sent after it */
+	uint32_t features;          /* dwFeatures */
+	uint8_t pin;                /* bPINSupport */
+	struct serial_escape probe; /* must be answered */
+	struct serial_escape setup; /* sent after it */
+	uint8_t bare;               /* 1: no serial line, messages as they are (serial_frame.h) */
 	struct serial_escape speed_up; /* for a reader that wakes up at 9600 bit/s */
 };
 

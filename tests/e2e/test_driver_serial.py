@@ -84,12 +84,16 @@ class SerialReader:
         self.commands.append(kind)
         data, refused = self.act(kind, message[HEADER:])
         status = (0 if self.powered else 1) if self.card else 2
-        answer = frame(bytes([ANSWERS[kind]]) + len(data).to_bytes(4, "little")
+        answer = self.around(bytes([ANSWERS[kind]]) + len(data).to_bytes(4, "little")
             + bytes([slot, seq, status | (0x40 if refused else 0), 0xFE if refused else 0, 0])
             + data)
         if kind == XFR and self.faults:
             answer = self.faults.pop(0)(answer)
         os.write(self.master, answer)
+
+    @staticmethod
+    def around(message):
+        return frame(message)
 
     def act(self, kind, data):
         if kind == ESCAPE:
@@ -113,6 +117,23 @@ class SerialReader:
         if tpdu[1] == 0xED:
             return bytes(range(tpdu[4] or 256)) + b"\x90\x00"
         return b"\x90\x00"
+
+
+class BareReader(SerialReader):
+    """The same behind a device file that moves whole messages, one a read."""
+
+    def run(self):
+        try:
+            while True:
+                header = self.read(HEADER)
+                message = header + self.read(int.from_bytes(header[1:5], "little"))
+                self.answer(message, message)
+        except EOFError:
+            pass
+
+    @staticmethod
+    def around(message):
+        return message
 
 
 GET = bytes.fromhex("80ED000020")
@@ -144,6 +165,18 @@ class DriverSerial(harness.CardwireTest):
                     self.assertEqual(slot.transmit(GET, 0), RIGHT)
                     slot.close()
                     reader.hang_up()
+
+    def test_messages_as_they_are(self):
+        """A PCMCIA reader's device file: no serial line, and no frames."""
+        slot = self.connect(reader := BareReader(self), ":CardMan4040")
+        for length in (1, 32, 256):
+            self.assertEqual(slot.transmit(GET[:4] + bytes([length & 0xFF]), 0),
+                (ifdh.SUCCESS, bytes(range(length)) + b"\x90\x00"))
+        # All else is the reader's business.
+        self.assertNotIn(PARAMETERS, reader.commands)
+        reader.faults = [lambda answer: answer[:1] + b"\xff\xff\xff\xff" + answer[5:]]
+        self.assertNotEqual(slot.transmit(GET, 0)[0], ifdh.SUCCESS)
+        self.assertEqual(slot.transmit(GET, 0), RIGHT)
 
     def test_unknown_model(self):
         slot = ifdh.Slot(self.handler, 0, SerialReader(self).path + ":NoSuchReader")
