@@ -53,6 +53,8 @@ EXPORT RESPONSECODE IFDHGetCapabilities(DWORD Lun, DWORD Tag, PDWORD Length, PUC
 	switch (Tag) {
 	case TAG_IFD_CARDWIRE_ABORT:
 		return frame_give(Length, Value, &one, 1);
+	case TAG_IFD_CARDWIRE_NAME:
+		return frame_give(Length, Value, SCRIPTED_NAME, strlen(SCRIPTED_NAME));
 	case TAG_IFD_SLOTS_NUMBER:
 		return frame_give(Length, Value, &own.slots, 1);
 	case SCRIPTED_COUNTS:

@@ -3,8 +3,9 @@
 #ifndef CARDWIRE_TESTS_IFD_SCRIPTED_H
 #define CARDWIRE_TESTS_IFD_SCRIPTED_H
 
-#define SCRIPTED_CARD   0x00017F01 /* attribute: is the card there */
-#define SCRIPTED_COUNTS 0x00017F02 /* attribute: what the card has been through */
-#define SCRIPTED_ECHO   0x42000001 /* control code: gives back what is sent */
+#define SCRIPTED_CARD   0x00017F01          /* attribute: is the card there */
+#define SCRIPTED_COUNTS 0x00017F02          /* attribute: what the card has been through */
+#define SCRIPTED_NAME   "Z\xC3\xA4hler\x01" /* what it calls each reader */
+#define SCRIPTED_ECHO   0x42000001          /* control code: gives back what is sent */
 
 #endif

@@ -18,6 +18,8 @@
 
 #include "ifd_scripted.h"
 #include "suite.h"
+#include "pcscd/cards/slot.h"
+#include "pcscd/cards/slots.h"
 #include "pcscd/clients/peer.h"
 #include "pcscd/clients/server.h"
 #include "pcscd/clients/sessions.h"
@@ -882,6 +884,29 @@ START_TEST(test_card_goes_and_comes)
 }
 END_TEST
 
+/* A name of the administrator's, which the driver knows, for a reader from the bus only. */
+START_TEST(test_name_of_the_driver)
+{
+	struct reader_spec plugged = spec;
+	struct slot *slot;
+	uint64_t id;
+
+	plugged.base_name = "What it says of itself";
+	plugged.device = "2";
+	plugged.hotplug = true;
+	ck_assert_int_eq(readers_add(&plugged, &id), READERS_OK);
+	ck_assert(readers_settle(clock_now() + 5 * CLOCK_S));
+	for (int i = 0; i < 2; i++) {
+		slot = slots_by_name(i ? "Z\xC3\xA4hler. 01 01" : "Z\xC3\xA4hler. 01 00");
+		ck_assert_ptr_nonnull(slot);
+		slot_unref(slot);
+	}
+	slot = slots_by_name(READER);
+	ck_assert_ptr_nonnull(slot);
+	slot_unref(slot);
+}
+END_TEST
+
 /* An event between a 4:6 client's registration and its states is told after the states. */
 START_TEST(test_event_waits_for_the_states)
 {
@@ -1062,6 +1087,7 @@ int main(void)
 	tcase_add_test(tests, test_silent_holder_is_evicted);
 	tcase_add_test(tests, test_own_transaction_is_not_waited_for);
 	tcase_add_test(tests, test_card_goes_and_comes);
+	tcase_add_test(tests, test_name_of_the_driver);
 	tcase_add_test(tests, test_event_waits_for_the_states);
 	tcase_add_test(tests, test_cancel);
 	tcase_add_test(tests, test_unused_card_is_powered_off);
