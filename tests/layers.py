@@ -17,6 +17,7 @@ ROOMS = {
     "iso7816": [],
     "recording": [],
     "libpcsclite": ["wire", "iso7816/secret.h"],
+    "libctapi": ["iso7816/atr.h"],
     "pcscd": ["wire", "iso7816/atr.h", "iso7816/secret.h"],
     "ifd-ccid": ["spec", "iso7816", "recording"],
     "vreader": ["spec", "recording", "iso7816/atr.h"],
@@ -26,7 +27,7 @@ ROOMS = {
 
 # The public headers, which are found as <name.h>, and who may include them.
 PUBLIC = {
-    "winscard.h": ["libpcsclite", "pcscd", "tools"],
+    "winscard.h": ["libpcsclite", "libctapi", "pcscd", "tools"],
     "pcsclite.h": ["libpcsclite", "pcscd", "tools", "wire"],
     "reader.h": ["libpcsclite", "pcscd", "ifd-ccid", "wire"],
     "ifdhandler.h": ["pcscd", "ifd-ccid", "vreader/replay"],
@@ -123,6 +124,11 @@ class Layers(unittest.TestCase):
         broken = [one for source, text in files.items()
                   for one in broken_arrows(source, text, lambda path: (ROOT / path).is_file())]
         self.assertEqual(broken, [])
+
+    def test_each_room_is_known(self):
+        listed = (ROOT / "CMakeLists.txt").read_text()
+        rooms = set(re.findall(r"^\s*add_subdirectory\((\S+)\)", listed, re.M)) - {"tests"}
+        self.assertEqual(rooms, set(ROOMS))
 
     def test_doors_are_there(self):
         for folder, headers in DOORS.items():
