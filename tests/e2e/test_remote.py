@@ -16,6 +16,8 @@ from harness import CCID_LIBRARY, Client, Pcscd, Program, VReader, reader_entry
 
 OFFICE, DESK = "10.213.77.1", "10.213.77.2"
 SELECT_MF = "00A4000C023F00"
+# The driver gives TCP 30 s to say that the other side has gone.
+TCP_LOSS_S = 90
 
 
 def run(*command, check=True):
@@ -132,6 +134,25 @@ class Remote(harness.CardwireTest):
         client, context, handle = self.use(daemon)
         for _ in range(20):
             self.assertEqual(client.transmit(handle, SELECT_MF), "9000")
+
+    @unittest.skipIf(harness.PRELOAD, "waits half a minute; once is enough")
+    def test_network_is_lost_and_comes_back(self):
+        """Nobody says so: TCP itself has to find out, and a command that is under way fails."""
+        self.office_reader(tcp=True)
+        daemon = self.daemon(self.desk, "desk-pcscd", f"usbip:{OFFICE}:3240/1-1")
+        client, context, handle = self.use(daemon)
+        other = Client(self, daemon)
+        other_context = other.establish()
+        self.cable("down")
+        lost = client.start("transmit", handle, SELECT_MF)
+        self.assertIn(lost.rv(timeout=TCP_LOSS_S), ("SCARD_E_READER_UNAVAILABLE", "SCARD_W_REMOVED_CARD",
+            "SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_NO_SMARTCARD"))
+        other.wait_listed(other_context, "Remote 00 00", listed=False)
+        self.cable("up")
+        # The office has to find out as well.
+        other.wait_listed(other_context, "Remote 00 00")
+        handle = self.present(other, other_context, "Remote 00 00")
+        self.assertEqual(other.transmit(handle, SELECT_MF), "9000")
 
     @needs_ssh
     def test_reader_by_usbip_through_ssh(self):

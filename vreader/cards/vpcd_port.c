@@ -179,7 +179,7 @@ static void welcome(struct port *p, int fd)
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct port *p = (struct port *)source;
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = address_accept(source->fd);
 
 	(void)events;
 	if (fd < 0)

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +144,27 @@ int address_listen(const char *address, char *why, size_t why_size)
 		return listen_tcp(address + strlen(tcp_prefix), why, why_size);
 	snprintf(why, why_size, "%s: expected unix:PATH or tcp:HOST:PORT", address);
 	return -1;
+}
+
+static void set_option(int fd, int level, int option, int value)
+{
+	/* These only tune; a socket that refuses one, as Unix sockets do, still works. */
+	(void)setsockopt(fd, level, option, &value, sizeof(value));
+}
+
+int address_accept(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return -1;
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 10);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 4);
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 30000);
+	return fd;
 }
 
 void address_forget(const char *address)

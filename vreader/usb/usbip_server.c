@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Who listens, who is connected, and which device each has. */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vreader/usb/address.h"
 #include "vreader/usb/usbip_private.h"
 
 enum {
@@ -137,15 +136,12 @@ static void connection_ready(struct loop_source *source, uint32_t events)
 bool usbip_server_adopt(struct usbip_server *s, int fd)
 {
 	struct connection *c = calloc(1, sizeof(*c));
-	int one = 1;
 
 	if (!c || s->connection_count >= CONNECTIONS_MAX) {
 		free(c);
 		close(fd);
 		return false;
 	}
-	/* Fails on a Unix socket, where it is not needed. */
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	c->source.fd = fd;
 	c->source.ready = connection_ready;
 	c->server = s;
@@ -164,7 +160,7 @@ bool usbip_server_adopt(struct usbip_server *s, int fd)
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct listener *l = (struct listener *)source;
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = address_accept(source->fd);
 
 	(void)events;
 	if (fd >= 0)
