@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What device.c, exchange of messages (pipe.c), recovery (recover.c) and card events (notify.c)
+ * What device.c and device_*.c, the pipes (pipe*.c), recovery (recover.c) and card events (notify.c)
  * share about a device. Nobody else includes this.
  */
 #ifndef CARDWIRE_CCID_DEVICE_PRIVATE_H
@@ -111,13 +111,31 @@ void device_match_quirks(struct device *device, const char *firmware);
 /* With the interface claimed and the pipes ready: what the reader needs first. False as above. */
 bool device_begin(struct device *device);
 
-/* pipe.c */
+/* pipe_in.c */
 
-/* Buffers for a slot; false: out of memory. */
-struct io *io_new(struct device *device, unsigned slot);
-void io_free(struct io *io);
 bool pipe_init(struct device *device);
 void pipe_fini(struct device *device);
+
+/* Bytes that an answer's buffer has. */
+size_t pipe_answer_room(const struct device *device);
+
+/* With the lock held: submits bulk-IN if answers are awaited and none is pending. */
+void pipe_listen(struct device *device);
+
+/* With the lock held: ends an exchange's wait, one way or another. */
+void pipe_settle(struct io *io, enum io_state state);
+
+/* When to look for an answer without an end, after a sign of life of the reader that is now. */
+int64_t pipe_look_time(const struct io *io);
+
+/* With the lock held: the reader has shown that it leaves packets out. */
+void pipe_read_packetwise(struct device *device);
+
+/* pipe.c */
+
+/* Buffers for a slot; NULL: out of memory. */
+struct io *io_new(struct device *device, unsigned slot);
+void io_free(struct io *io);
 
 /*
  * One command with this bSeq, without recovery and without waiting for a free busy slot. Used by
@@ -128,9 +146,6 @@ enum ccid_result pipe_exchange(
 
 /* The next bSeq. */
 uint8_t pipe_next_seq(struct device *device);
-
-/* With the lock held: submits bulk-IN if answers are awaited and none is pending. */
-void pipe_listen(struct device *device);
 
 /* With the lock held: everything that waits ends with CCID_GONE. */
 void device_lost(struct device *device);
