@@ -87,7 +87,7 @@ CASES = [
     Case(reader("08E6:3480"), notices_by_power, BLIND, shows="presence"),
     slow_second_slot("3479", "0100", 500000, "96"), slow_second_slot("3480", "01FF", 500000, "96"),
     slow_second_slot("0000", "0100", 825806, "97"),
-    Case(reader("08E6:34D2"), echoes, "on XfrBlock * delay 2500", shows="extra-waiting-time"),
+    Case(reader("08E6:34D2"), echoes, "on XfrBlock * delay 6000", shows="extra-waiting-time"),
     *(Case(reader(number), escapes(command), escapes=[(command[:4], "AB")], shows="escape-allow")
         for number, command in (("08E6:5503", "52F804010001"), ("08E6:5503", "02"),
             ("08E6:9999", "02"))),
