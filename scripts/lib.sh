@@ -10,7 +10,7 @@ export LC_ALL=C.UTF-8
 packages_build=(gcc libc6-dev cmake ninja-build pkg-config flex
 	libusb-1.0-0-dev libudev-dev libsystemd-dev libjson-c-dev libssl-dev libpcap-dev)
 packages_demo=(pcsc-tools opensc)
-packages_test=(check python3 binutils mount tshark "${packages_demo[@]}")
+packages_test=(check python3 binutils mount openssl tshark "${packages_demo[@]}")
 packages_test_all=(gdb clang clang-tidy clang-format libclang-rt-14-dev spin)
 packages_package=(debhelper dpkg-dev lintian rpm)
 packages_system=(debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev libnss3-tools)

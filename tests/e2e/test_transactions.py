@@ -340,7 +340,7 @@ class CardAndReaderGo:
         before = time.monotonic()
         handle = other.connect(other.establish(), self.reader)["handle"]
         self.assertEqual(other.transmit(handle, COMMAND)[-4:], "9000")
-        self.assertLess(time.monotonic() - before, harness.bound(3))
+        self.assertLess(time.monotonic() - before, harness.bound(2))
 
 
 if __name__ == "__main__":
