@@ -18,6 +18,9 @@
 #define PCB_R_RFU    0x20
 #define PCB_S_ANSWER 0x20
 
+/* NAD, §11.3.2.1. */
+#define VPP_BITS 0x88
+
 /* What an R-block says in PCB_R_ERROR. */
 #define R_FINE  0
 #define R_EDC   1 /* EDC or parity error */
@@ -386,6 +389,11 @@ void t1_init(struct t1 *t1, const struct t1_config *config)
 		t1->config.ifsc = T1_MAX_INF;
 	t1->ifsc = t1->config.ifsc;
 	t1->ifsd = DEFAULT_IFSD;
+}
+
+bool t1_nad_valid(uint8_t nad)
+{
+	return !(nad & VPP_BITS) && (nad == 0 || nad >> 4 != (nad & 0x0F));
 }
 
 void t1_set_nad(struct t1 *t1, uint8_t nad)

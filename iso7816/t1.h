@@ -129,6 +129,9 @@ struct t1 {
 /* Start of the protocol, after a reset of the card and PPS if any. Sequence numbers 0, IFSD 32. */
 void t1_init(struct t1 *t1, const struct t1_config *config);
 
+/* True for a NAD that blocks may have: no VPP bits, SAD and DAD different or both 0 (§11.3.2.1). */
+bool t1_nad_valid(uint8_t nad);
+
 /* NAD of the blocks sent from now on, between exchanges (§11.3.2.1). */
 void t1_set_nad(struct t1 *t1, uint8_t nad);
 

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "exchange.h"
-#include "instance.h"
 #include "ifd-ccid/log.h"
 #include "ifd-ccid/options.h"
 #include "ifd-ccid/quirk/quirk_apply.h"
@@ -356,7 +355,7 @@ static void read_back(
 	nad = answer->data[CCID_T1_bNadValue];
 	if (ifsc > 0 && ifsc < terms->ifsc)
 		terms->ifsc = ifsc;
-	if (class_of(slot)->dwFeatures & CCID_FEATURE_NAD && instance_nad_valid(nad))
+	if (class_of(slot)->dwFeatures & CCID_FEATURE_NAD && t1_nad_valid(nad))
 		terms->nad = nad;
 }
 

@@ -9,7 +9,6 @@ enum {
 	NAD_GET = 0x3F,
 	NAD_DONE = 0x00,
 	NAD_WRONG = 0x01,
-	VPP_BITS = 0x88,
 };
 
 static RESPONSECODE answer_with(const void *bytes, size_t len, uint8_t *rx, size_t *rx_len)
@@ -32,11 +31,6 @@ RESPONSECODE instance_path(
 	return answer_with(path, strlen(path) + 1, rx, rx_len);
 }
 
-bool instance_nad_valid(uint8_t nad)
-{
-	return !(nad & VPP_BITS) && (nad == 0 || nad >> 4 != (nad & 0x0F));
-}
-
 RESPONSECODE instance_nad(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len)
 {
@@ -51,7 +45,7 @@ RESPONSECODE instance_nad(
 
 		return answer_with(answer, sizeof(answer), rx, rx_len);
 	}
-	uint8_t answer[] = { NAD_SET, 0, 1, instance_nad_valid(tx[3]) ? NAD_DONE : NAD_WRONG };
+	uint8_t answer[] = { NAD_SET, 0, 1, t1_nad_valid(tx[3]) ? NAD_DONE : NAD_WRONG };
 
 	if (answer[3] == NAD_DONE) {
 		slot->nad = tx[3];

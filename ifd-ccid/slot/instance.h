@@ -26,7 +26,4 @@ RESPONSECODE instance_path(
 RESPONSECODE instance_nad(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len);
 
-/* True for a NAD that blocks may have: no VPP bits, SAD and DAD different or both 0. Pure. */
-bool instance_nad_valid(uint8_t nad);
-
 #endif

@@ -16,7 +16,6 @@
 #include "ifd-ccid/port/usbip_msg.h"
 #include "ifd-ccid/slot/activate.h"
 #include "ifd-ccid/slot/escape.h"
-#include "ifd-ccid/slot/instance.h"
 #include "iso7816/secret.h"
 
 START_TEST(usbip_strings)
@@ -281,19 +280,6 @@ START_TEST(escapes)
 }
 END_TEST
 
-/* No VPP, and two different nodes unless both are 0 (ISO 7816-3 §11.3.2.1). */
-START_TEST(node_addresses)
-{
-	ck_assert(instance_nad_valid(0x00));
-	ck_assert(instance_nad_valid(0x12));
-	ck_assert(instance_nad_valid(0x70));
-	ck_assert(!instance_nad_valid(0x11));
-	ck_assert(!instance_nad_valid(0x77));
-	ck_assert(!instance_nad_valid(0x18));
-	ck_assert(!instance_nad_valid(0x81));
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("ccid_pure");
@@ -307,7 +293,6 @@ int main(void)
 	tcase_add_test(tc, speeds);
 	tcase_add_test(tc, secrets);
 	tcase_add_test(tc, escapes);
-	tcase_add_test(tc, node_addresses);
 	tcase_add_test(tc, usbip_messages);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);

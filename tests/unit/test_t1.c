@@ -133,6 +133,19 @@ START_TEST(early_answer)
 }
 END_TEST
 
+/* No VPP, and two different nodes unless both are 0 (ISO 7816-3 §11.3.2.1). */
+START_TEST(nads)
+{
+	ck_assert(t1_nad_valid(0x00));
+	ck_assert(t1_nad_valid(0x12));
+	ck_assert(t1_nad_valid(0x70));
+	ck_assert(!t1_nad_valid(0x11));
+	ck_assert(!t1_nad_valid(0x77));
+	ck_assert(!t1_nad_valid(0x18));
+	ck_assert(!t1_nad_valid(0x81));
+}
+END_TEST
+
 START_TEST(nad_and_crc)
 {
 	struct t1_config config = { .ifsc = 32, .edc = EDC_CRC, .nad = 0x12 };
@@ -224,6 +237,7 @@ int main(void)
 	tcase_add_test(tests, ifs_of_the_card);
 	tcase_add_test(tests, ifsd);
 	tcase_add_test(tests, early_answer);
+	tcase_add_test(tests, nads);
 	tcase_add_test(tests, nad_and_crc);
 	tcase_add_test(tests, short_buffer);
 	tcase_add_test(tests, small_reader);
