@@ -121,8 +121,9 @@ class DoctorTest(harness.CardwireTest):
         self.assertEqual(daemon.socket, self.socket)
         return daemon
 
-    def doctor(self, *arguments, program=PCSCCTL, library="ours", **options):
-        env = {**os.environ, "LD_LIBRARY_PATH": str(harness.LIBRARIES[library].parent)}
+    def doctor(self, *arguments, program=PCSCCTL, library="ours", libraries=None, **options):
+        libraries = libraries or harness.LIBRARIES[library].parent
+        env = {**os.environ, "LD_LIBRARY_PATH": str(libraries)}
         return subprocess.run([program, "--socket", self.socket, "--root", self.machine.root, "doctor",
             *arguments], capture_output=True, text=True, timeout=2 * CALL_S, env=env, **options)
 
@@ -256,7 +257,7 @@ class Daemons(DoctorTest):
         lib.mkdir()
         shutil.copy(harness.LIBRARIES["ours"], lib)
         self.assert_fault("access", "org.debian.pcsc-lite.access_pcsc", f"uid {NOBODY}",
-            program=folder / "bin/pcscctl", user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
+            program=folder / "bin/pcscctl", libraries=lib, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
 
 
 class Configuration(DoctorTest):
