@@ -16,6 +16,7 @@ enum {
 	PPSS = 0xFF,
 	PPS_MAX = 6,
 	WI_DEFAULT = 10,
+	TAG_IFSC = 32,
 };
 
 const struct card_options card_options_default = {
@@ -137,6 +138,10 @@ struct card *card_new_tag(struct tag *tag)
 		return NULL;
 	}
 	card->options = card_options_default;
+	/* The protocol of the air is hidden; hosts are shown T=1, as the ATR has it. */
+	card->options.protocols = CARD_T1;
+	card->options.ta1 = CARD_TA1_DEFAULT;
+	card->options.ifsc = TAG_IFSC;
 	card->tag = tag;
 	card->atr_len = tag_front_atr(tag_identity(tag), card->atr);
 	return card;
@@ -214,6 +219,11 @@ void card_free(struct card *card)
 	free(card);
 }
 
+static const struct card_response *run_command(void *card, const uint8_t *apdu, size_t len)
+{
+	return card_exchange(card, apdu, len);
+}
+
 size_t card_power_on(struct card *card, const uint8_t **atr)
 {
 	const struct card_options *o = &card->options;
@@ -223,18 +233,14 @@ size_t card_power_on(struct card *card, const uint8_t **atr)
 
 	if (card->tag) {
 		tag_reset(card->tag);
-		card->powered = true;
-		/* The protocol of the air is hidden; hosts are shown T=1. */
-		card->protocol = 1;
-		*atr = card->atr;
-		return card->atr_len;
+	} else {
+		card->rsp.pending = false;
+		if (card->apdu.remote)
+			card->apdu.remote->ops->power_on(card->apdu.remote);
+		card_apdu_reset(&card->apdu);
+		card_t0_reset(&card->t0, &card->apdu, &card->rsp, o->t0_single, o->wi);
 	}
-	card->rsp.pending = false;
-	if (card->apdu.remote)
-		card->apdu.remote->ops->power_on(card->apdu.remote);
-	card_apdu_reset(&card->apdu);
-	card_t0_reset(&card->t0, &card->apdu, &card->rsp, o->t0_single, o->wi);
-	card_t1_reset(&card->t1, &card->apdu, &card->rsp, &t1);
+	card_t1_reset(&card->t1, (struct card_t1_runner){ run_command, card }, &t1);
 	card->powered = true;
 	card->fresh = !o->specific;
 	card->protocol = first_protocol(o);
@@ -299,8 +305,8 @@ void card_receive(struct card *card, struct card_link link, const uint8_t *bytes
 {
 	bool fresh = card->fresh;
 
-	card->deaf = !card->powered || card->tag || link.fidi != card->fidi ||
-		     link.inverse != card->options.inverse;
+	card->deaf =
+		!card->powered || link.fidi != card->fidi || link.inverse != card->options.inverse;
 	card->pps_len = 0;
 	if (card->deaf || len == 0)
 		return;

@@ -62,9 +62,9 @@ struct card;
 /* Takes app over, also when it fails; app may be NULL, then NULL is returned. */
 struct card *card_new(const struct card_options *options, struct card_app *app);
 
-/* A tag as a card of a reader that hides the air (tag_front.h): it has an ATR and takes commands, but
- * no contacts, so card_receive() and card_send() bring nothing. Takes the tag over, also when it
- * fails; tag may be NULL, then NULL is returned. */
+/* A tag as a card of a reader that hides the air (tag_front.h): it has an ATR, and takes commands as
+ * APDUs or in blocks of T=1. Takes the tag over, also when it fails; tag may be NULL, then NULL is
+ * returned. */
 struct card *card_new_tag(struct tag *tag);
 
 /* The tag it was made of; NULL: a card with contacts. */

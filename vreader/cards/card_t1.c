@@ -48,15 +48,14 @@ size_t card_t1_edc(bool crc, const uint8_t *bytes, size_t len, uint8_t edc[2])
 	return 2;
 }
 
-void card_t1_reset(struct card_t1 *t1, struct card_apdu *apdu, struct card_response *rsp,
-	const struct card_t1_options *options)
+void card_t1_reset(
+	struct card_t1 *t1, struct card_t1_runner runner, const struct card_t1_options *options)
 {
 	const struct card_t1_options kept = *options;
 	uint32_t chunk = (uint32_t)WTX_CHUNK_MS_BWI_0 << kept.bwi;
 
 	memset(t1, 0, sizeof(*t1));
-	t1->apdu = apdu;
-	t1->rsp = rsp;
+	t1->runner = runner;
 	t1->options = kept;
 	t1->wtx_ms = chunk < WTX_CHUNK_MS ? chunk : WTX_CHUNK_MS;
 	t1->ifsd = IFSD_DEFAULT;
@@ -143,7 +142,7 @@ static void command_complete(struct card_t1 *t1)
 		t1->in_len = 0;
 		t1->in_overflow = false;
 	}
-	card_apdu_process(t1->apdu, APDU_OVER_T1, t1->in, t1->in_len, t1->rsp);
+	t1->rsp = t1->runner.run(t1->runner.ctx, t1->in, t1->in_len);
 	t1->in_len = 0;
 	t1->sent = 0;
 	t1->pending = t1->rsp->pending;
@@ -202,7 +201,7 @@ static void r_block(struct card_t1 *t1, uint8_t pcb)
 
 static void resynch(struct card_t1 *t1)
 {
-	card_t1_reset(t1, t1->apdu, t1->rsp, &t1->options);
+	card_t1_reset(t1, t1->runner, &t1->options);
 	send_s(t1, S_RESYNCH | S_RESPONSE, NULL, 0);
 }
 

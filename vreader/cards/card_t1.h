@@ -18,9 +18,15 @@ struct card_t1_options {
 	uint32_t ask_every; /* asks for time before every n-th answer; 0: never without need */
 };
 
+/* Who runs the commands. The answer stays valid until the next command. */
+struct card_t1_runner {
+	const struct card_response *(*run)(void *ctx, const uint8_t *apdu, size_t len);
+	void *ctx;
+};
+
 struct card_t1 {
-	struct card_apdu *apdu;
-	struct card_response *rsp;
+	struct card_t1_runner runner;
+	const struct card_response *rsp; /* to the last command */
 	struct card_t1_options options;
 	uint8_t ifsd;
 	uint8_t ns; /* N(S) of the next I-block we send */
@@ -42,8 +48,8 @@ struct card_t1 {
 	uint32_t out_delay_ms;
 };
 
-void card_t1_reset(struct card_t1 *t1, struct card_apdu *apdu, struct card_response *rsp,
-	const struct card_t1_options *options);
+void card_t1_reset(
+	struct card_t1 *t1, struct card_t1_runner runner, const struct card_t1_options *options);
 /* One burst from the reader; it should be one block. */
 void card_t1_receive(struct card_t1 *t1, const uint8_t *bytes, size_t len);
 /* The block to send and the pause before it, ms; none while the answer is pending, and then the pause
