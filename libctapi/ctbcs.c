@@ -9,6 +9,8 @@
 #include "iso7816/atr.h"
 #include "libctapi/terminal.h"
 
+#define MS_PER_S ((DWORD)1000)
+
 enum {
 	CLA_CTBCS = 0x20,
 	INS_RESET = 0x11,
@@ -74,10 +76,10 @@ static void put_text(struct order *o, uint8_t tag, const char *text)
 static DWORD wait_ms(const struct order *o)
 {
 	if (o->nc == 1)
-		return o->data[0] * 1000u;
+		return o->data[0] * MS_PER_S;
 	for (size_t i = 0; i + 2 < o->nc; i += 2 + (size_t)o->data[i + 1])
 		if (o->data[i] == TAG_WAIT && o->data[i + 1] == 1)
-			return o->data[i + 2] * 1000u;
+			return o->data[i + 2] * MS_PER_S;
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * A program that knows CT-API only. It reads lines and prints a line for each: "init CTN PN", "data CTN
  * DAD ROOM HEX", "close CTN"; what the function returned, and of data the addresses and the response.
  */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +14,35 @@ enum {
 	BYTES_MAX = 65535,
 };
 
+/* A number in front of the rest of a line. */
+static unsigned short number(char **line)
+{
+	return (unsigned short)strtoul(*line, line, 10);
+}
+
 static size_t unhex(const char *hex, unsigned char *bytes)
 {
 	size_t n = 0;
-	unsigned v;
 
-	for (; n < BYTES_MAX && sscanf(hex, "%2x", &v) == 1; hex += 2)
-		bytes[n++] = (unsigned char)v;
+	while (*hex == ' ')
+		hex++;
+	for (; n < BYTES_MAX && isxdigit((unsigned char)hex[0]) && isxdigit((unsigned char)hex[1]);
+		hex += 2) {
+		const char digits[] = { hex[0], hex[1], '\0' };
+
+		bytes[n++] = (unsigned char)strtoul(digits, NULL, 16);
+	}
 	return n;
 }
 
-static void data(unsigned short ctn, unsigned char dad, unsigned short room, const char *hex)
+static void data(char *line)
 {
 	static unsigned char command[BYTES_MAX];
-	unsigned short len = (unsigned short)unhex(hex, command);
+	unsigned short ctn = number(&line);
+	unsigned char dad = (unsigned char)number(&line), sad = CTAPI_HOST;
+	unsigned short room = number(&line);
+	unsigned short len = (unsigned short)unhex(line, command);
 	unsigned char *response = malloc(room ? room : 1u);
-	unsigned char sad = CTAPI_HOST;
 	signed char result;
 
 	if (!response)
@@ -41,19 +55,28 @@ static void data(unsigned short ctn, unsigned char dad, unsigned short room, con
 	free(response);
 }
 
+static void init(char *line)
+{
+	unsigned short ctn = number(&line);
+
+	printf("%d\n", CT_init(ctn, number(&line)));
+}
+
 int main(void)
 {
-	static char line[2 * BYTES_MAX + 64], hex[2 * BYTES_MAX + 1];
-	unsigned short ctn, number, room;
+	static char line[2 * BYTES_MAX + 64];
 
 	while (fgets(line, sizeof(line), stdin)) {
-		hex[0] = '\0';
-		if (sscanf(line, "init %hu %hu", &ctn, &number) == 2)
-			printf("%d\n", CT_init(ctn, number));
-		else if (sscanf(line, "data %hu %hu %hu %131070s", &ctn, &number, &room, hex) >= 3)
-			data(ctn, (unsigned char)number, room, hex);
-		else if (sscanf(line, "close %hu", &ctn) == 1)
-			printf("%d\n", CT_close(ctn));
+		char *words = strchr(line, ' ');
+
+		if (!words)
+			printf("not understood\n");
+		else if (strncmp(line, "init ", 5) == 0)
+			init(words);
+		else if (strncmp(line, "data ", 5) == 0)
+			data(words);
+		else if (strncmp(line, "close ", 6) == 0)
+			printf("%d\n", CT_close(number(&words)));
 		else
 			printf("not understood\n");
 		fflush(stdout);
