@@ -22,7 +22,7 @@ DRIVERS = STAGE / "usr/lib/pcsc/drivers"
 OPTIONS = json.loads((SHARE / "options.json").read_text())
 NAMES = ("libpcsclite1", "libccid", "pcscd")
 PORT_FREE = 4  # of vhci_hcd, in its status
-PATIENCE_S = 30  # with what happens at once, in a guest that is slow
+PATIENCE_S = 60  # with what happens at once, in a guest on a machine that does other things, too
 DEBIAN_ARCHIVES = Path("/var/cache/apt/archives")
 
 
@@ -71,7 +71,7 @@ def eventually(condition, timeout=PATIENCE_S, step=0.02, what="condition"):
         time.sleep(step)
 
 
-def run(*command, timeout=60, env=None, check=True):
+def run(*command, timeout=120, env=None, check=True):
     """Runs a command to its end; its output as text."""
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           text=True, errors="replace", timeout=timeout, env={**os.environ, **(env or {})})
@@ -184,7 +184,7 @@ def installed_version(name="pcscd"):
 
 def dpkg(*words):
     """Conffiles that tests have changed are replaced."""
-    return run("dpkg", "--force-confnew", "--force-downgrade", *words, timeout=180,
+    return run("dpkg", "--force-confnew", "--force-downgrade", *words, timeout=300,
                env={"DEBIAN_FRONTEND": "noninteractive"})
 
 

@@ -9,7 +9,7 @@ import time
 import unittest
 from pathlib import Path
 
-from guestlib import (Client, Host, daemon_pid, eventually, install_ours, journal, journal_cursor,
+from guestlib import (PATIENCE_S, Client, Host, daemon_pid, eventually, install_ours, journal, journal_cursor,
                       property_of, qemu_reader, restart_socket, run, stop_service, systemctl)
 
 DROP_IN = Path("/run/systemd/system/pcscd.service.d")
@@ -78,7 +78,7 @@ class Service(unittest.TestCase):
             client.value("establish")
             pid = daemon_pid()
         left = time.monotonic()
-        eventually(lambda: state() == "inactive", timeout=75, step=0.5, what="ended")
+        eventually(lambda: state() == "inactive", timeout=60 + PATIENCE_S, step=0.5, what="ended")
         self.assertGreater(time.monotonic() - left, 55)
         self.assertEqual(property_of("pcscd.service", "Result"), "success")
         socket = systemctl("is-active", "pcscd.socket", check=False)
@@ -95,7 +95,7 @@ class Service(unittest.TestCase):
             waiting = client.start("status_change", context, 60000, [[r"\\?PnP?\Notification", 0]])
             pid = daemon_pid()
             os.kill(pid, signal.SIGSTOP)
-            eventually(lambda: state() == "active" and daemon_pid() not in (0, pid), timeout=30, step=0.2,
+            eventually(lambda: state() == "active" and daemon_pid() not in (0, pid), timeout=90, step=0.2,
                        what="another daemon")
             self.assertGreaterEqual(int(property_of("pcscd.service", "NRestarts")), 1)
             with qemu_reader(self.host):
