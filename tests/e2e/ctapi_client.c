@@ -69,13 +69,11 @@ int main(void)
 	while (fgets(line, sizeof(line), stdin)) {
 		char *words = strchr(line, ' ');
 
-		if (!words)
-			printf("not understood\n");
-		else if (strncmp(line, "init ", 5) == 0)
+		if (words && strncmp(line, "init ", 5) == 0)
 			init(words);
-		else if (strncmp(line, "data ", 5) == 0)
+		else if (words && strncmp(line, "data ", 5) == 0)
 			data(words);
-		else if (strncmp(line, "close ", 6) == 0)
+		else if (words && strncmp(line, "close ", 6) == 0)
 			printf("%d\n", CT_close(number(&words)));
 		else
 			printf("not understood\n");
