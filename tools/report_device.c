@@ -152,19 +152,23 @@ static void keep_quirk(struct report_device *device, const struct recording_entr
 	*end = '\0';
 	quirk = (struct report_quirk){ strdup(text), strdup(end + strlen(between)) };
 	free(text);
-	at = quirk.property && quirk.origin ? find_quirk(device, quirk.property) : SIZE_MAX;
-	more = at == device->quirk_count ? realloc(device->quirks, (at + 1) * sizeof(*more))
-					 : device->quirks;
-	if (at == SIZE_MAX || !more) {
+	if (!quirk.property || !quirk.origin) {
+		free_quirk(&quirk);
+		return;
+	}
+	at = find_quirk(device, quirk.property);
+	if (at < device->quirk_count) {
+		free_quirk(&device->quirks[at]);
+		device->quirks[at] = quirk;
+		return;
+	}
+	more = realloc(device->quirks, (device->quirk_count + 1) * sizeof(*more));
+	if (!more) {
 		free_quirk(&quirk);
 		return;
 	}
 	device->quirks = more;
-	if (at < device->quirk_count)
-		free_quirk(&more[at]);
-	else
-		device->quirk_count++;
-	more[at] = quirk;
+	more[device->quirk_count++] = quirk;
 }
 
 static void look_at(struct report_device *device, const struct recording_entry *entry)

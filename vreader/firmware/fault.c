@@ -376,7 +376,7 @@ static bool parse_beginning(const char *text, struct beginning *b)
 
 static bool parse_slot(const char *text, struct rule *r)
 {
-	uint32_t slot;
+	uint32_t slot = 0;
 
 	r->has_slot = parse_number(text, UINT8_MAX, &slot);
 	r->slot = (uint8_t)slot;

@@ -235,6 +235,8 @@ bool replay_returned(struct replay *r, size_t call, const struct recording_entry
 		replay_differ(r, i, recording_strcall(made->call), recorded, got);
 	if (recorded && !r->failed)
 		replay_take(r, i);
+	else
+		replay_advance(r);
 	pthread_mutex_unlock(&r->lock);
 	return !r->failed;
 }

@@ -229,8 +229,13 @@ int replay_control(struct replay *r, const uint8_t setup[8], const uint8_t *out,
 
 static bool event_is_next(const struct replay *r)
 {
-	/* Before, a driver has no use for it. */
-	return !r->failed && (r->opened || !r->driven) && r->first < r->script->count &&
+	/*
+	 * Before, a driver has no use for it; in a call it would sometimes hear of it in time not to ask
+	 * what it asked then, and sometimes not.
+	 */
+	bool in_time = !r->driven || (r->opened && r->running == 0);
+
+	return !r->failed && in_time && r->first < r->script->count &&
 	       replay_step(r, r->first)->entry.kind == RECORDING_EVENT;
 }
 
@@ -242,6 +247,23 @@ bool replay_event_due(struct replay *r)
 	due = event_is_next(r) || r->event_out;
 	pthread_mutex_unlock(&r->lock);
 	return due;
+}
+
+/* What a host that is not driven gets to hear now when it asks for the slots' status. */
+static void learn_presence(struct replay *r, const struct recording_entry *event)
+{
+	size_t slots = event->len > 0 ? (event->len - 1) * 4 : 0;
+
+	if (slots == 0 || event->data[0] != RDR_to_PC_NotifySlotChange)
+		return;
+	for (size_t i = 0; i < slots && i < sizeof(r->last_status); i++) {
+		bool present = event->data[1 + i / 4] >> i % 4 * 2 & 1;
+
+		if (!present)
+			r->last_status[i] = CCID_ICC_ABSENT;
+		else if (r->last_status[i] == CCID_ICC_ABSENT)
+			r->last_status[i] = CCID_ICC_INACTIVE;
+	}
 }
 
 size_t replay_event(struct replay *r, uint8_t *data, size_t cap)
@@ -260,6 +282,7 @@ size_t replay_event(struct replay *r, uint8_t *data, size_t cap)
 		if (len)
 			memcpy(data, entry->data, len);
 		r->event_out = len > 0;
+		learn_presence(r, entry);
 		replay_take(r, r->first);
 	}
 	pthread_mutex_unlock(&r->lock);
