@@ -18,22 +18,44 @@
 #define SLOTS_MAX 256
 #define ORDER_NS  (100 * CLOCK_MS) /* of that, what is left once the order is given up */
 
-/* Is an earlier device of the same driver still being opened? With the table's lock held. */
+/* Is the other an earlier device of the same driver that is still being opened? With the table's
+ * lock held. */
+static bool precedes(const struct device *other, const struct device *device)
+{
+	return other->id < device->id && other->opening &&
+	       strcmp(other->library, device->library) == 0;
+}
+
 static bool is_preceded(const struct device *device)
 {
 	for (struct device *other = readers_table.devices; other; other = other->next) {
-		if (other->id < device->id && other->opening &&
-			strcmp(other->library, device->library) == 0)
+		if (precedes(other, device))
 			return true;
 	}
 	return false;
 }
 
+/* Leaves a digit to each earlier device that has not chosen yet. With the table's lock held. */
+static void leave_digits(const struct device *device, bool used[DIGITS])
+{
+	unsigned digit = 0;
+
+	for (struct device *other = readers_table.devices; other; other = other->next) {
+		if (!precedes(other, device) || other->digit >= 0)
+			continue;
+		while (digit < DIGITS && used[digit])
+			digit++;
+		if (digit < DIGITS)
+			used[digit] = true;
+	}
+}
+
 /*
  * The lowest digit that no other device of the driver has, or the one the reader had last. Devices
  * get them in the order in which they were added, so one waits (a little) for those before it to be
- * opened or to fail. A driver that takes one device only is not asked for a second one, unless both
- * come from the bus. Returns false if there is no room.
+ * opened or to fail; where that takes too long they are expected to be opened. A driver that takes
+ * one device only is not asked for a second one, unless both come from the bus. Returns false if
+ * there is no room.
  */
 static bool choose_digit(struct device *device)
 {
@@ -56,6 +78,7 @@ static bool choose_digit(struct device *device)
 		if (!(device->hotplug && other->hotplug) && other->simultaneous)
 			limit = other->simultaneous;
 	}
+	leave_digits(device, used);
 	if (device->place)
 		digit = places_pick(device->base_name, device->place, used, DIGITS);
 	while (!device->place && digit < DIGITS && used[digit])

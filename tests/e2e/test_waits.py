@@ -192,7 +192,7 @@ class Restart(Waiting):
             else:
                 self.client.cancel(self.context)
                 self.assertIn(waiting.rv(), ("SCARD_E_CANCELLED", "SCARD_S_SUCCESS"))
-            self.assertIn(READER, self.client.list_readers(self.context))
+            self.client.wait_listed(self.context, READER)
 
     def test_handles_after_a_restart(self):
         handle = self.client.connect(self.context, READER)["handle"]
