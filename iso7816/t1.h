@@ -149,8 +149,8 @@ struct t1_step t1_begin(
 	struct t1 *t1, const uint8_t *command, size_t len, uint8_t *response, size_t max);
 
 /*
- * The I-block that t1_begin() or the step after a RESYNCH gave has never been sent, say since the user
- * of a PIN pad changed his mind: the exchange is over and the protocol where it was before.
+ * The I-block that t1_begin() or the step after a RESYNCH gave has never been sent, say since the
+ * user of a PIN pad changed his mind: the exchange is over and the protocol where it was before.
  */
 void t1_withdraw(struct t1 *t1);
 

@@ -36,8 +36,9 @@ signed char CT_init(unsigned short ctn, unsigned short pn);
  * Sends a command of lenc bytes to *dad, and has the response, SW1 SW2 included, written to response.
  * *lenr is the room there, then the length. On return *sad is who answers and *dad the host.
  *
- * A card takes APDUs once REQUEST ICC or RESET CT has activated it. The terminal takes the commands of
- * CT-BCS (MKT 1.0, part 4), CLA 20: RESET CT (11), REQUEST ICC (12), GET STATUS (13), EJECT ICC (15).
+ * A card takes APDUs once REQUEST ICC or RESET CT has activated it. The terminal takes the commands
+ * of CT-BCS (MKT 1.0, part 4), CLA 20: RESET CT (11), REQUEST ICC (12), GET STATUS (13), EJECT ICC
+ * (15).
  */
 signed char CT_data(unsigned short ctn, unsigned char *dad, unsigned char *sad, unsigned short lenc,
 	unsigned char *command, unsigned short *lenr, unsigned char *response);

@@ -191,7 +191,8 @@ static bool service_is_away(LONG rv)
 	       rv == SCARD_W_SECURITY_VIOLATION;
 }
 
-/* For a look at the readers: what the application would wait, but not less than a busy daemon needs. */
+/* For a look at the readers: what the application would wait, but not less than a busy daemon
+ * needs. */
 static uint32_t prompt_of(DWORD timeout)
 {
 	if (timeout >= CONN_PROMPT_MS)

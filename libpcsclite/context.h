@@ -111,8 +111,8 @@ LONG context_enter_wait(struct context *context, struct waiter *waiter);
 bool context_leave_wait(struct context *context, struct waiter *waiter);
 
 /*
- * Cancels all waits on the context and, by the daemon, its calls that are cancellable; the next wait if
- * there are none of either.
+ * Cancels all waits on the context and, by the daemon, its calls that are cancellable; the next
+ * wait if there are none of either.
  */
 LONG context_cancel(SCARDCONTEXT id);
 
@@ -126,8 +126,8 @@ bool context_in_transaction(struct context *context, const char *reader);
 void context_pause(struct context *context, uint32_t ms);
 
 /*
- * Makes a card handle of the connection in `loan`, on which the daemon has just opened hCard. The loan
- * is used up, whatever the result.
+ * Makes a card handle of the connection in `loan`, on which the daemon has just opened hCard. The
+ * loan is used up, whatever the result.
  */
 LONG card_open(struct context *context, struct loan *loan, int32_t hCard, const char *reader,
 	SCARDHANDLE *id);

@@ -93,7 +93,8 @@ struct observer {
 
 extern const struct observer observe_ext, observe_stock;
 
-/* All slots of a daemon, *slots of them, sanitised and malloc()ed. On a connection that isn't armed. */
+/* All slots of a daemon, *slots of them, sanitised and malloc()ed. On a connection that isn't
+ * armed. */
 enum conn_result observe_stock_fetch(
 	struct conn *conn, struct wire_reader_state **states, size_t *slots);
 

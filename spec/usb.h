@@ -160,7 +160,8 @@ enum {
 	USB_ENDPOINT_PACKET_SIZE_MASK = 0x07FF,
 };
 
-/* Packet sizes of bulk endpoints: the one of high speed, the largest of full speed (USB 2.0 §5.8.3). */
+/* Packet sizes of bulk endpoints: the one of high speed, the largest of full speed (USB 2.0
+ * §5.8.3). */
 enum {
 	USB_BULK_PACKET_FULL_SPEED = 64,
 	USB_BULK_PACKET_HIGH_SPEED = 512,

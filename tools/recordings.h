@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What drivers have recorded, from the daemon's recording socket (pcscd/clients/recording.h), entry by entry
- * (recording/entry.h). Complaints go to standard error. One thread.
+ * What drivers have recorded, from the daemon's recording socket (pcscd/clients/recording.h), entry
+ * by entry (recording/entry.h). Complaints go to standard error. One thread.
  */
 #ifndef CARDWIRE_TOOLS_RECORDINGS_H
 #define CARDWIRE_TOOLS_RECORDINGS_H

@@ -17,7 +17,8 @@ struct ctl;
 struct ctl *ctl_new(struct loop *loop, struct rack *rack, int fd, bool *quit);
 void ctl_free(struct ctl *ctl);
 
-/* The other end: sends the words up to a NULL, prints the answer. Returns the exit status of the program. */
+/* The other end: sends the words up to a NULL, prints the answer. Returns the exit status of the
+ * program. */
 int ctl_client(const char *path, char *const words[]);
 
 #endif

@@ -63,9 +63,10 @@ enum wire_command {
 	/* Reply: struct wire_reader_state[WIRE_STATIC_STATES]. For peers below 4:6. */
 	WIRE_GET_READERS_STATE = 0x12,
 	/*
-	 * Registers for the next event. Later exactly one struct wire_wait is sent: by the event, by a
-	 * CANCEL, or as the answer to STOP. Before it, at once and in one piece, a peer of 4:4 or 4:5
-	 * gets the states of GET_READERS_STATE. A peer of 4:3 sends a struct wire_wait as body.
+	 * Registers for the next event. Later exactly one struct wire_wait is sent: by the event,
+	 * by a CANCEL, or as the answer to STOP. Before it, at once and in one piece, a peer of 4:4
+	 * or 4:5 gets the states of GET_READERS_STATE. A peer of 4:3 sends a struct wire_wait as
+	 * body.
 	 */
 	WIRE_WAIT_READER_STATE_CHANGE = 0x13,
 	/* Ends the registration. No reply if an event has already ended it. 4:3: as above. */

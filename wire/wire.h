@@ -100,7 +100,8 @@ void wire_ext_entry_at(
 /*
  * Writes header and body of a request to `out`, which has room for WIRE_REQUEST_MAX bytes; the
  * header of a WIRE_EXT_WAIT counts its entries. Returns the number of bytes, 0 if the command isn't
- * known in `dialect` or a length in `body` is beyond its limit. What follows the body is the caller's.
+ * known in `dialect` or a length in `body` is beyond its limit. What follows the body is the
+ * caller's.
  */
 size_t wire_encode(uint32_t command, int dialect, const union wire_body *body, uint8_t *out);
 

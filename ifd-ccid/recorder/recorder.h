@@ -34,7 +34,8 @@ void recorder_opened(struct recorder *recorder);
 /* The device is closed; nothing is recorded any more. */
 void recorder_gone(struct recorder *recorder);
 
-/* Adds an entry; its `at` is set here. Masked bytes of the data are not looked at, but for stand-ins. */
+/* Adds an entry; its `at` is set here. Masked bytes of the data are not looked at, but for
+ * stand-ins. */
 void recorder_add(struct recorder *recorder, const struct recording_entry *entry);
 
 /*

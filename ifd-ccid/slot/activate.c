@@ -337,7 +337,8 @@ static RESPONSECODE parameters_refused(struct slot *slot)
 	return power_on(slot) == CCID_OK ? IFD_SUCCESS : IFD_ERROR_POWER_ACTION;
 }
 
-/* What blocks of T=1 are made by: as the card and the client have it, or less where the reader says. */
+/* What blocks of T=1 are made by: as the card and the client have it, or less where the reader
+ * says. */
 struct block_terms {
 	uint8_t ifsc;
 	uint8_t nad;

@@ -176,10 +176,10 @@ int64_t share_next_tick(const struct share *share);
 /*
  * Time passes. Requests past their deadline are refused (share_next() returns them) while another
  * handle is in their way; but if the lock's owner has not spoken since they came, and will lose its
- * lease, they wait for that. Returns the lock's owner, whose lease has run out: it has been silent for
- * the lease time while others waited all that time, and no request of its own did. It has lost the lock, its handle and all
- * others have SHARE_EVENT_RESET pending, and share_recover() is in force: the caller must reset the
- * card. NULL: nobody.
+ * lease, they wait for that. Returns the lock's owner, whose lease has run out: it has been silent
+ * for the lease time while others waited all that time, and no request of its own did. It has lost
+ * the lock, its handle and all others have SHARE_EVENT_RESET pending, and share_recover() is in
+ * force: the caller must reset the card. NULL: nobody.
  */
 struct share_handle *share_tick(struct share *share, int64_t now);
 

@@ -139,8 +139,8 @@ void slot_give_turn(struct slot *slot, struct slot_call *call);
 void slot_cancel_call(struct slot *slot, struct slot_call *call);
 
 /*
- * Aborts the driver's call that `session` has running on the slot, if it has one and, unless `only` is
- * NULL, while *only is true. Any thread.
+ * Aborts the driver's call that `session` has running on the slot, if it has one and, unless `only`
+ * is NULL, while *only is true. Any thread.
  */
 void slot_abort_call(struct slot *slot, uint64_t session, const atomic_bool *only);
 

@@ -8,10 +8,11 @@
  *
  * A reader is known by its base name and its place: the port it is plugged into, or "WHO at PORT"
  * with its serial number. One with a serial number may move to another port; readers that have the
- * same one, as there are, are told apart by their ports. The memory is the file "places" in a folder, one line a reader; it holds the PLACES_MAX
- * readers seen last. Without a folder it lasts as long as the daemon, and so does what has a place
- * that begins with PLACE_TRANSIENT: configured readers, which at each start are numbered in the
- * order of the configuration, but keep their numbers while servers come and go.
+ * same one, as there are, are told apart by their ports. The memory is the file "places" in a
+ * folder, one line a reader; it holds the PLACES_MAX readers seen last. Without a folder it lasts
+ * as long as the daemon, and so does what has a place that begins with PLACE_TRANSIENT: configured
+ * readers, which at each start are numbered in the order of the configuration, but keep their
+ * numbers while servers come and go.
  *
  * places_pick() and places_keep() may be called from any thread, and don't touch the file. The
  * others are the main thread's.
@@ -35,8 +36,9 @@ void places_close(void);
 
 /*
  * The number for a reader: the one it had, if used[] (of `count`) doesn't say that it is taken; if
- * it has not been at this port, the one it had at another; otherwise the lowest that neither is taken nor was last that of another reader with the same
- * base name; otherwise the lowest that is not taken; -1 if all are. `place` may be "".
+ * it has not been at this port, the one it had at another; otherwise the lowest that neither is
+ * taken nor was last that of another reader with the same base name; otherwise the lowest that is
+ * not taken; -1 if all are. `place` may be "".
  */
 int places_pick(const char *base_name, const char *place, const bool *used, int count);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A program that knows CT-API only. It reads lines and prints a line for each: "init CTN PN", "data CTN
- * DAD ROOM HEX", "close CTN"; what the function returned, and of data the addresses and the response.
+ * A program that knows CT-API only. It reads lines and prints a line for each: "init CTN PN", "data
+ * CTN DAD ROOM HEX", "close CTN"; what the function returned, and of data the addresses and the
+ * response.
  */
 #include <ctype.h>
 #include <stdio.h>

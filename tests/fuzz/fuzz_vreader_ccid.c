@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A hostile CCID host. The first byte chooses profile and card, or tag; then each message is a length byte
- * and that many bytes of a bulk-OUT transfer, whose dwLength is made right when the length byte is
- * even. Time runs as fast as the reader wants.
+ * A hostile CCID host. The first byte chooses profile and card, or tag; then each message is a
+ * length byte and that many bytes of a bulk-OUT transfer, whose dwLength is made right when the
+ * length byte is even. Time runs as fast as the reader wants.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The decoder of requests, fed a stream as a client sends it: the first byte chooses the dialect, the
- * rest are messages one after the other. What the decoder promises in wire/wire.h is checked, and that
- * the encoder gives back the same bytes.
+ * rest are messages one after the other. What the decoder promises in wire/wire.h is checked, and
+ * that the encoder gives back the same bytes.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -6,8 +6,8 @@
 #include "ifd-ccid/pinpad/pinpad.h"
 #include "spec/ccid.h"
 
-/* 30 s, position 1 byte, left, BCD, length of 4 bits at bit 4, a block of 7 bytes, 4 to 12 digits, max
- * size or key, message 1 in English: the PIN block of EMV book 3 (format 2). */
+/* 30 s, position 1 byte, left, BCD, length of 4 bits at bit 4, a block of 7 bytes, 4 to 12 digits,
+ * max size or key, message 1 in English: the PIN block of EMV book 3 (format 2). */
 static const uint8_t verify[] = { 30, 15, 0x89, 0x47, 0x04, 12, 4, 0x03, 1, 0x09, 0x04, 0, 0xA1,
 	0xA2, 0xA3, 13, 0, 0, 0, 0x00, 0x20, 0x00, 0x80, 0x08, 0x20, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
 	0xFF, 0xFF };

@@ -317,9 +317,9 @@ static bool remote_kept(struct card_apdu *a, const uint8_t *tpdu, size_t len,
 	return false;
 }
 
-/* Above T=1 a remote gets what the host has sent, and the host what it answers. Above T=0 commands are
- * its as they were on the wire, without the Le that card_t0.c has put behind data; an answer that
- * T=0 cannot carry is kept. */
+/* Above T=1 a remote gets what the host has sent, and the host what it answers. Above T=0 commands
+ * are its as they were on the wire, without the Le that card_t0.c has put behind data; an answer
+ * that T=0 cannot carry is kept. */
 static void remote_process(struct card_apdu *a, enum apdu_transport transport, const uint8_t *bytes,
 	size_t len, struct card_response *rsp)
 {

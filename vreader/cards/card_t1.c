@@ -192,8 +192,8 @@ static void r_block(struct card_t1 *t1, uint8_t pcb)
 		send_part(t1);
 		return;
 	}
-	/* Anything else asks for the last block again (ISO 7816-3 §11.6.3.2, rules 7.1 to 7.3). Before
-	 * the first block of all an R-block stands for "the same to you". */
+	/* Anything else asks for the last block again (ISO 7816-3 §11.6.3.2, rules 7.1 to 7.3).
+	 * Before the first block of all an R-block stands for "the same to you". */
 	if (t1->out_len == 0)
 		send_r(t1, 0);
 	t1->out_ready = true;

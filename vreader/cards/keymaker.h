@@ -13,8 +13,8 @@
 struct keymaker;
 
 /* Begins. done is called from the loop, once, when keymaker_take() has something to say. Its random
- * numbers begin with one drawn here, so that keys of a seed don't depend on the order in which threads
- * run. NULL: it cannot be. */
+ * numbers begin with one drawn here, so that keys of a seed don't depend on the order in which
+ * threads run. NULL: it cannot be. */
 struct keymaker *keymaker_new(
 	struct loop *loop, enum crypto_type type, void (*done)(void *ctx), void *ctx);
 

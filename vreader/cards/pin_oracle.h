@@ -10,9 +10,10 @@
  *	                     the last one's data, 4 bytes
  *
  * The data of 80 D0, numbers of two bytes being big endian: header of the command, 4 bytes; number of
- * PINs; of each the bit where its first digit is, 2 bytes, bits a digit, code of digit 0, bit and bits
- * of the length field, 2 bytes and 1, number of digits, the digits; then the data of the command,
- * where bits that belong to digits and lengths don't matter. Bit 0 is the highest of the first byte.
+ * PINs; of each the bit where its first digit is, 2 bytes, bits a digit, code of digit 0, bit and
+ * bits of the length field, 2 bytes and 1, number of digits, the digits; then the data of the
+ * command, where bits that belong to digits and lengths don't matter. Bit 0 is the highest of the
+ * first byte.
  */
 #ifndef CARDWIRE_VREADER_CARDS_PIN_ORACLE_H
 #define CARDWIRE_VREADER_CARDS_PIN_ORACLE_H

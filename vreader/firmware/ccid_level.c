@@ -12,7 +12,8 @@
 #define MS ((int64_t)1000000)
 
 enum {
-	/* How often a reader that waits for its card tells the host so; below every usual BWT and WWT. */
+	/* How often a reader that waits for its card tells the host so; below every usual BWT and
+	 * WWT. */
 	EXTENSION_EVERY_MS = 500,
 	/* A card program that has not answered then never will. */
 	PENDING_MAX_MS = 600000,

@@ -15,7 +15,8 @@
 #include "vreader/cards/tag.h"
 
 enum {
-	/* Data of one answer: the chip has room for 262, the reader around it for 255 with the rest. */
+	/* Data of one answer: the chip has room for 262, the reader around it for 255 with the
+	 * rest. */
 	PN532_DATA_MAX = 252,
 	PN532_ANSWER_MAX = PN532_DATA_MAX + 3,
 };

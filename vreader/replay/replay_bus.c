@@ -156,8 +156,8 @@ static bool same_setup(const uint8_t *recorded, const uint8_t *came)
 }
 
 /*
- * At the end the host may still say good-bye, and ask whether it was heard (ICCD 1.0 §6.2): the length
- * of what it gets then, or -1.
+ * At the end the host may still say good-bye, and ask whether it was heard (ICCD 1.0 §6.2): the
+ * length of what it gets then, or -1.
  */
 static int good_bye(const struct replay *r, const uint8_t setup[8], uint8_t *in, size_t cap)
 {
@@ -230,8 +230,8 @@ int replay_control(struct replay *r, const uint8_t setup[8], const uint8_t *out,
 static bool event_is_next(const struct replay *r)
 {
 	/*
-	 * Before, a driver has no use for it; in a call it would sometimes hear of it in time not to ask
-	 * what it asked then, and sometimes not.
+	 * Before, a driver has no use for it; in a call it would sometimes hear of it in time not
+	 * to ask what it asked then, and sometimes not.
 	 */
 	bool in_time = !r->driven || (r->opened && r->running == 0);
 

@@ -11,8 +11,8 @@
  * left behind by a server that died is replaced, one that answers is not. The folder is not made. */
 int address_listen(const char *address, char *why, size_t why_size);
 
-/* A client of a listening socket, non-blocking, close-on-exec; or -1 with errno. A network that is gone
- * ends a TCP connection within half a minute. */
+/* A client of a listening socket, non-blocking, close-on-exec; or -1 with errno. A network that is
+ * gone ends a TCP connection within half a minute. */
 int address_accept(int listener);
 
 /* Removes the file of a unix: address. */

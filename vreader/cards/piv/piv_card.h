@@ -134,7 +134,8 @@ bool piv_key_get(const struct piv *piv, uint8_t reference, struct piv_key *key);
 bool piv_key_put(struct piv *piv, uint8_t reference, const struct piv_key *key);
 /* The policies that come with a new key (AA, AB). False: not known. */
 bool piv_key_policies(struct piv_key *key, const uint8_t *objects, size_t len);
-/* Appends the public key as in 7F49: 81 modulus and 82 exponent, or 86 point. False: libcrypto cannot. */
+/* Appends the public key as in 7F49: 81 modulus and 82 exponent, or 86 point. False: libcrypto
+ * cannot. */
 bool piv_key_public(const struct piv_key *key, struct ber_out *out);
 
 /* --- piv_crypto.c */

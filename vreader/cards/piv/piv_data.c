@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The data objects: GET DATA and PUT DATA (SP 800-73-4 part 2 §3.1.2, §3.3.2); what is in them is the
- * host's affair. A new card has a card identifier (CHUID) and a card capability container with numbers
- * of its own.
+ * host's affair. A new card has a card identifier (CHUID) and a card capability container with
+ * numbers of its own.
  */
 #include <stdio.h>
 

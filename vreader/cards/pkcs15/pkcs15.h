@@ -15,8 +15,8 @@
  * PIN 01 is 123456, PIN 02, which unblocks it, 12345678; both are of 4 to 12 digits, 3 tries.
  *
  * There is no driver in OpenSC for cards that are known by their PKCS #15 name alone. The same file
- * system therefore answers to the name of IsoApplet, too, with that applet's version, so that OpenSC's
- * driver of that name takes the card.
+ * system therefore answers to the name of IsoApplet, too, with that applet's version, so that
+ * OpenSC's driver of that name takes the card.
  */
 #ifndef CARDWIRE_VREADER_CARDS_PKCS15_H
 #define CARDWIRE_VREADER_CARDS_PKCS15_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The private key: named by MANAGE SECURITY ENVIRONMENT (ISO 7816-4 §11.5.11), used by COMPUTE DIGITAL
- * SIGNATURE (ISO 7816-8 §11.7). */
+/* The private key: named by MANAGE SECURITY ENVIRONMENT (ISO 7816-4 §11.5.11), used by COMPUTE
+ * DIGITAL SIGNATURE (ISO 7816-8 §11.7). */
 #include "vreader/cards/pkcs15/pkcs15_card.h"
 
 enum {
