@@ -206,6 +206,8 @@ void slot_give_turn(struct slot *slot, struct slot_call *call)
 {
 	if (slot->share.turn != &call->wait)
 		return;
+	if (slot->visitors > 0)
+		pool_will_block();
 	while (slot->visitors > 0)
 		pthread_cond_wait(&slot->changed, &slot->lock);
 	share_done(&slot->share, &call->wait, clock_now());
@@ -230,6 +232,7 @@ static void visit_channel(struct slot *slot, RESPONSECODE (*visit)(struct channe
 		return;
 	slot->visitors++;
 	slot_unlock(slot);
+	pool_will_block();
 	visit(channel);
 	slot_lock(slot);
 	if (--slot->visitors == 0)

@@ -28,6 +28,7 @@ struct queue {
 
 struct worker {
 	struct queue mine; /* tasks this thread submitted and no other has taken */
+	bool blocked;      /* it may be in a driver */
 	struct pool_buffers buffers;
 };
 
@@ -37,8 +38,9 @@ static struct {
 	void (*ready)(uint64_t key, uint32_t events);
 	atomic_uint waiting; /* threads in epoll_wait() */
 	atomic_uint threads;
-	atomic_uint calm;   /* events since a thread last was about to block */
-	atomic_bool parked; /* a thread waits outside of epoll; changed under the lock */
+	atomic_uint blocked;             /* of them, in drivers as far as we know */
+	atomic_uint calm;                /* events since a thread last was about to block */
+	_Atomic(struct worker *) parked; /* waits outside of epoll; changed under the lock */
 	atomic_bool stopping;
 	atomic_bool shared_any; /* a hint that shared is not empty */
 	pthread_mutex_t lock;   /* the queue, and the leaving of threads */
@@ -110,22 +112,33 @@ static struct pool_task *take_task(void)
 }
 
 /*
- * Keeps this thread out of epoll while another one in there will do. A client that has its answer
- * may ask again before the thread that answered is back in epoll; a second one there would then be
- * woken for nothing, each time. Returns false if this one is needed.
+ * Will there be a thread in epoll without this one? One that runs will, unless it blocks before, and
+ * then it finds another (pool_will_block()). One that is parked has to be called.
+ */
+static bool is_spare(bool parked)
+{
+	return atomic_load(&pool.threads) > atomic_load(&pool.blocked) + (parked ? 2U : 1U);
+}
+
+/*
+ * Keeps this thread out of epoll while another one will do. A client that has its answer may ask
+ * again before the thread that answered is back in epoll; a second one there would then be woken
+ * for nothing, each time. Returns false if this one is needed.
  */
 static bool park(void)
 {
 	bool parked = false;
 
-	if (atomic_load(&pool.waiting) == 0)
+	if (!is_spare(false))
 		return false;
 	pthread_mutex_lock(&pool.lock);
-	if (!atomic_load(&pool.parked) && !atomic_load(&pool.stopping) &&
-		atomic_load(&pool.waiting) > 0) {
-		parked = true;
-		atomic_store(&pool.parked, true);
-		while (atomic_load(&pool.parked))
+	if (!atomic_load(&pool.parked) && !atomic_load(&pool.stopping)) {
+		/* A thread that blocks counts itself first and then looks here: one sees the other. */
+		atomic_store(&pool.parked, self);
+		parked = is_spare(false);
+		if (!parked)
+			atomic_store(&pool.parked, NULL);
+		while (atomic_load(&pool.parked) == self)
 			pthread_cond_wait(&pool.unparked, &pool.lock);
 	}
 	pthread_mutex_unlock(&pool.lock);
@@ -140,9 +153,8 @@ static bool unpark(void)
 	if (!atomic_load(&pool.parked))
 		return false;
 	pthread_mutex_lock(&pool.lock);
-	parked = atomic_exchange(&pool.parked, false);
-	if (parked)
-		pthread_cond_signal(&pool.unparked);
+	parked = atomic_exchange(&pool.parked, NULL) != NULL;
+	pthread_cond_broadcast(&pool.unparked);
 	pthread_mutex_unlock(&pool.lock);
 	return parked;
 }
@@ -179,17 +191,26 @@ static bool wait_event(void)
 	return true;
 }
 
-/* Counts this thread out, unless it is one of those kept (and may stay). */
+/* Counts this thread out, unless it is one of those kept, or needed (and may stay). */
 static bool leave(bool may_stay)
 {
 	bool leaves;
 
 	pthread_mutex_lock(&pool.lock);
-	leaves = !may_stay || atomic_load(&pool.threads) > THREADS_KEPT;
+	leaves = !may_stay || (atomic_load(&pool.threads) > THREADS_KEPT &&
+				      is_spare(atomic_load(&pool.parked) != NULL));
 	if (leaves && atomic_fetch_sub(&pool.threads, 1) == 1)
 		pthread_cond_broadcast(&pool.ended);
 	pthread_mutex_unlock(&pool.lock);
 	return leaves;
+}
+
+/* This thread is back from what it may have blocked in. */
+static void note_back(void)
+{
+	if (self->blocked)
+		atomic_fetch_sub(&pool.blocked, 1);
+	self->blocked = false;
 }
 
 static void *worker_main(void *arg)
@@ -198,6 +219,7 @@ static void *worker_main(void *arg)
 	for (;;) {
 		struct pool_task *task = take_task();
 
+		note_back();
 		if (task)
 			task->run(task);
 		else if (atomic_load(&pool.stopping))
@@ -225,6 +247,7 @@ static int start_worker(void)
 	if (!worker)
 		return ENOMEM;
 	queue_init(&worker->mine);
+	worker->blocked = false;
 	atomic_fetch_add(&pool.threads, 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
@@ -307,6 +330,9 @@ void pool_will_block(void)
 	if (!self)
 		return;
 	atomic_store_explicit(&pool.calm, 0, memory_order_relaxed);
+	if (!self->blocked)
+		atomic_fetch_add(&pool.blocked, 1);
+	self->blocked = true;
 	if (atomic_load(&pool.waiting) == 0 && !unpark() &&
 		atomic_load(&pool.threads) < THREADS_MAX) {
 		error = start_worker();

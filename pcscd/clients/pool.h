@@ -30,10 +30,11 @@ struct pool_task {
 #define POOL_BUFFER_IN  ((size_t)66 * 1024)
 #define POOL_BUFFER_OUT ((size_t)66 * 1024)
 
-/* Each pool thread has one pair; what is in it does not outlive the handling of one event. */
+/* Each pool thread has one pair; what is in it does not outlive the handling of one event. They are
+ * aligned for any structure. */
 struct pool_buffers {
-	uint8_t in[POOL_BUFFER_IN];
-	uint8_t out[POOL_BUFFER_OUT];
+	_Alignas(max_align_t) uint8_t in[POOL_BUFFER_IN];
+	_Alignas(max_align_t) uint8_t out[POOL_BUFFER_OUT];
 };
 
 /*

@@ -403,6 +403,8 @@ static bool consume(struct session *session, const uint8_t *bytes, size_t length
 			break;
 		}
 		clear_deadline(session);
+		if (session->dialect == WIRE_DIALECT_EXT)
+			peek_count(&session->peek, session->fd, request.tail_length);
 		if (!handle_request(session, &request))
 			return false;
 		explicit_bzero(&request, sizeof(request));
@@ -433,7 +435,7 @@ static bool consume_kept(struct session *session)
 static bool read_fresh(struct session *session)
 {
 	uint8_t *buffer = pool_buffers()->in;
-	ssize_t got = recv(session->fd, buffer, POOL_BUFFER_IN, MSG_DONTWAIT);
+	ssize_t got = peek_recv(&session->peek, session->fd, buffer, POOL_BUFFER_IN);
 	size_t length, used;
 	bool good = true;
 
@@ -454,6 +456,7 @@ static bool read_fresh(struct session *session)
 		}
 	}
 	explicit_bzero(buffer, length);
+	peek_done(&session->peek, session->fd, used < length, buffer, POOL_BUFFER_IN);
 	return good;
 }
 

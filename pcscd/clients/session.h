@@ -17,6 +17,7 @@
 
 #include "pcscd/cards/card.h"
 #include "pcscd/clients/events.h"
+#include "pcscd/clients/peek.h"
 #include "pcscd/clients/peer.h"
 #include "pcscd/clients/pool.h"
 #include "pcscd/timers.h"
@@ -82,6 +83,7 @@ struct session {
 	struct card *cards;
 	unsigned card_count;
 
+	struct peek peek;
 	struct session_bytes in;
 	struct session_bytes out;
 	size_t out_sent;

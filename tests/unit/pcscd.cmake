@@ -8,6 +8,7 @@ cardwire_unit_test(hotplug pcscd_core)
 cardwire_unit_test(access pcscd_core)
 cardwire_unit_test(daemon pcscd_core)
 cardwire_unit_test(places pcscd_core)
+cardwire_unit_test(peek pcscd_core)
 cardwire_unit_test(pool pcscd_core)
 
 # Sample drivers for the loader's test: good ones, and one for each thing that can be wrong.
