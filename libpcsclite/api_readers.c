@@ -163,22 +163,18 @@ static LONG change_look(struct change *change)
 
 static LONG change_wait(struct change *change, int64_t deadline)
 {
-	struct context *context = change->observation.context;
-	struct observe_limit limit = { .deadline = deadline };
-	struct waiter waiter;
-	LONG rv = context_enter_wait(context, &waiter);
+	struct observe_limit limit = {
+		.deadline = deadline,
+		.wake_fd = change->observation.wake_fd,
+	};
+	LONG rv;
 
-	if (rv != SCARD_S_SUCCESS)
-		return rv;
-	limit.wake_fd = waiter.wake_fd;
 	do {
 		rv = observe_wait(&change->observation, &limit);
 		if (rv != SCARD_S_SUCCESS)
 			break;
 		rv = change_look(change);
 	} while (rv == SCARD_E_TIMEOUT);
-	if (context_leave_wait(context, &waiter))
-		return SCARD_E_CANCELLED;
 	/* Changes that don't end a wait are shown all the same. */
 	if (rv == SCARD_E_TIMEOUT && observe_now(&change->observation) == SCARD_S_SUCCESS)
 		rv = change_look(change);
@@ -205,19 +201,41 @@ static int64_t deadline_of(DWORD timeout)
 	return timeout >= INFINITE ? DEADLINE_NEVER : deadline_in_ms((uint32_t)timeout);
 }
 
-/* Looks, and waits if there is nothing to see and `wait`. */
-static LONG change_find(struct change *change, bool wait, int64_t deadline)
+/* Looks at the readers. *nothing: there is nothing to see yet, but there may be. */
+static LONG change_first_look(struct change *change, bool *nothing)
 {
 	LONG rv = observe_now(&change->observation);
 
+	*nothing = false;
 	/* A daemon that is there but silent is not waited for. */
 	if (rv == SCARD_E_TIMEOUT)
 		return SCARD_E_NO_SERVICE;
 	if (rv == SCARD_S_SUCCESS)
 		rv = change_look(change);
-	if (wait && (rv == SCARD_E_TIMEOUT || service_is_away(rv)))
-		rv = change_wait(change, deadline);
+	*nothing = rv == SCARD_E_TIMEOUT || service_is_away(rv);
 	return rv;
+}
+
+/* Looks, and waits if there is nothing to see. */
+static LONG change_await(struct change *change, int64_t deadline)
+{
+	struct context *context = change->observation.context;
+	struct waiter waiter;
+	bool nothing;
+	LONG rv = context_enter_wait(context, &waiter);
+
+	if (rv != SCARD_S_SUCCESS)
+		return rv;
+	change->observation.wake_fd = waiter.wake_fd;
+	rv = change_first_look(change, &nothing);
+	if (nothing || rv == SCARD_E_NO_SERVICE) {
+		LONG begun = context_begin_wait(context, &waiter);
+
+		if (begun == SCARD_S_SUCCESS && nothing)
+			rv = change_wait(change, deadline);
+	}
+	change->observation.wake_fd = -1;
+	return context_leave_wait(context, &waiter) ? SCARD_E_CANCELLED : rv;
 }
 
 LONG SCardGetStatusChange(
@@ -225,6 +243,7 @@ LONG SCardGetStatusChange(
 {
 	struct change change = { .entries = rgReaderStates, .count = cReaders };
 	int64_t deadline = deadline_of(dwTimeout);
+	bool nothing;
 	LONG rv = check_entries(rgReaderStates, cReaders);
 
 	if (rv != SCARD_E_TIMEOUT)
@@ -235,7 +254,9 @@ LONG SCardGetStatusChange(
 	rv = change_prepare(&change);
 	if (rv == SCARD_S_SUCCESS) {
 		change.observation.prompt_ms = prompt_of(dwTimeout);
-		rv = change_find(&change, dwTimeout > 0, deadline);
+		change.observation.wake_fd = -1;
+		rv = dwTimeout > 0 ? change_await(&change, deadline)
+				   : change_first_look(&change, &nothing);
 		observe_end(&change.observation);
 	}
 	free(change.observation.readers);

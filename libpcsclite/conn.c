@@ -83,25 +83,40 @@ static enum conn_result send_both(
 	return send_bytes(fd, data + sent, data_length - sent);
 }
 
-void conn_hurry(struct conn *conn, uint32_t ms)
+void conn_hurry(struct conn *conn, uint32_t ms, int wake_fd)
 {
 	conn->by = deadline_in_ms(ms);
+	conn->wake_fd = wake_fd;
 }
 
 void conn_patient(struct conn *conn)
 {
 	conn->by = DEADLINE_NEVER;
+	conn->wake_fd = -1;
+}
+
+/* Waits for something to receive, or for the end of the connection. False if it is too late. */
+static bool wait_reply(struct conn *conn)
+{
+	enum conn_event event = conn_wait(conn->fd, conn->wake_fd, conn->by);
+
+	if (event == CONN_WOKEN) {
+		conn->wake_fd = -1;
+		conn->by = deadline_earlier(conn->by, deadline_in_ms(CONN_CANCEL_MS));
+		event = conn_wait(conn->fd, -1, conn->by);
+	}
+	return event == CONN_READABLE;
 }
 
 /* Receives `least` bytes, and up to `most` if more have arrived; *got is their number. */
 static enum conn_result receive(
-	const struct conn *conn, uint8_t *bytes, size_t least, size_t most, size_t *got)
+	struct conn *conn, uint8_t *bytes, size_t least, size_t most, size_t *got)
 {
 	*got = 0;
 	while (*got < least) {
 		ssize_t n;
 
-		if (conn->by != DEADLINE_NEVER && conn_wait(conn->fd, -1, conn->by) == CONN_TIMEOUT)
+		if (conn->by != DEADLINE_NEVER && !wait_reply(conn))
 			return CONN_LATE;
 		n = recv(conn->fd, bytes + *got, most - *got, 0);
 		if (n < 0 && errno == EINTR)
@@ -260,8 +275,11 @@ static LONG ask_again(struct conn *conn, int minor)
 	return body.version.rv ? (LONG)body.version.rv : SCARD_E_SERVICE_STOPPED;
 }
 
-/* VERSION and ESTABLISH_CONTEXT go out together; no daemon minds, and it saves a round trip. */
-static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags)
+/*
+ * VERSION and ESTABLISH_CONTEXT go out together; no daemon minds, and it saves a round trip. *dropped:
+ * the other side closed the connection and has not read them.
+ */
+static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags, bool *dropped)
 {
 	union wire_body version = { 0 };
 	union wire_body establish = { .establish = { .dwScope = scope } };
@@ -282,6 +300,7 @@ static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags)
 	result = send_bytes(conn->fd, request, length);
 	if (result == CONN_OK)
 		result = conn_receive(conn, &reply, sizeof(reply));
+	*dropped = result == CONN_RESET || result == CONN_UNSENT;
 	if (result != CONN_OK)
 		return conn_error(result);
 
@@ -297,13 +316,53 @@ static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags)
 	return (LONG)reply.establish.rv;
 }
 
-LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags)
+/* The process that listened when the connection was made; 0 if it can't be told. */
+static pid_t peer_of(const struct conn *conn)
+{
+	struct ucred peer = { 0 };
+	socklen_t length = sizeof(peer);
+
+	return getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 ? peer.pid : 0;
+}
+
+/*
+ * The daemon closed the connection and has not read what was sent: it refuses us, or it ended with
+ * us in its queue. The latter is so if another process listens now, or will soon: connects to that
+ * one. Returns `refusal` if it was one.
+ */
+static LONG connect_to_next(struct conn *conn, LONG refusal)
+{
+	int64_t until = deadline_earlier(conn->by, deadline_in_ms(CONN_RESTART_MS));
+	pid_t before = peer_of(conn);
+	struct service_watch watch;
+	LONG rv;
+
+	conn_close(conn);
+	service_watch_open(&watch);
+	do {
+		rv = connect_socket(conn);
+		if (rv != SCARD_S_SUCCESS)
+			conn_close(conn);
+	} while (rv != SCARD_S_SUCCESS &&
+		 service_watch_wait(&watch, conn->wake_fd, until) == SERVICE_CHANGED);
+	service_watch_close(&watch);
+	if (rv == SCARD_S_SUCCESS && peer_of(conn) == before)
+		rv = refusal;
+	return rv;
+}
+
+LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags, int wake_fd)
 {
 	LONG rv = connect_socket(conn);
+	bool dropped = false;
 
-	conn_hurry(conn, CONN_OPEN_MS);
+	conn_hurry(conn, CONN_OPEN_MS, wake_fd);
 	if (rv == SCARD_S_SUCCESS)
-		rv = shake_hands(conn, scope, flags);
+		rv = shake_hands(conn, scope, flags, &dropped);
+	if (dropped)
+		rv = connect_to_next(conn, rv);
+	if (dropped && rv == SCARD_S_SUCCESS)
+		rv = shake_hands(conn, scope, flags, &dropped);
 	conn_patient(conn);
 	if (rv != SCARD_S_SUCCESS)
 		conn_close(conn);

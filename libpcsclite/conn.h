@@ -27,7 +27,9 @@
 #define CONN_SEND_TIMEOUT_S 30
 #define CONN_OPEN_MS        150000 /* the daemon itself gives up asking for consent before */
 #define CONN_PROMPT_MS      30000
+#define CONN_RESTART_MS     2000 /* for a daemon that ended before it took us to come back */
 #define CONN_STOP_MS        2000 /* to end a wait: what comes of it is that there was no change */
+#define CONN_CANCEL_MS      500  /* for what is under way when SCardCancel() comes */
 #define CONN_SHORT          512  /* bytes of data that are copied rather than sent on their own */
 
 struct conn {
@@ -35,6 +37,7 @@ struct conn {
 	int dialect;       /* see wire/wire.h */
 	uint32_t hContext; /* as the daemon knows the context of this connection */
 	int64_t by;        /* replies must be there by then; DEADLINE_NEVER mostly */
+	int wake_fd;       /* readable: within CONN_CANCEL_MS, too; -1 mostly */
 };
 
 enum conn_result {
@@ -60,18 +63,19 @@ struct conn_call {
  * Connects to the daemon, agrees on a dialect and establishes a context of `scope`. `flags` are
  * WIRE_EXT_*. SCARD_S_SUCCESS: *conn is open. Otherwise it is closed: SCARD_E_NO_SERVICE,
  * SCARD_F_COMM_ERROR, SCARD_W_SECURITY_VIOLATION, SCARD_E_TIMEOUT if the daemon is silent, or what
- * the daemon says.
+ * the daemon says. `wake_fd` as for conn_hurry().
  */
-LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags);
+LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags, int wake_fd);
 
 /* Closes; harmless if it is closed. */
 void conn_close(struct conn *conn);
 
 /*
  * What is asked from now on must be answered within `ms`, until conn_patient(): then it may take as
- * long as the daemon likes.
+ * long as the daemon likes. When `wake_fd` (-1: none) becomes readable in the meantime, within
+ * CONN_CANCEL_MS.
  */
-void conn_hurry(struct conn *conn, uint32_t ms);
+void conn_hurry(struct conn *conn, uint32_t ms, int wake_fd);
 void conn_patient(struct conn *conn);
 
 /* True unless the other side has closed the connection. For one with no reply outstanding. */

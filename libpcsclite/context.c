@@ -90,9 +90,9 @@ bool context_blocking(void)
 	return blocking;
 }
 
-static LONG open_conn(const struct context *context, struct conn *conn)
+static LONG open_conn(const struct context *context, struct conn *conn, int wake_fd)
 {
-	return conn_open(conn, context->scope, blocking ? 0 : WIRE_EXT_NO_BLOCKING);
+	return conn_open(conn, context->scope, blocking ? 0 : WIRE_EXT_NO_BLOCKING, wake_fd);
 }
 
 static void cond_init_monotonic(pthread_cond_t *cond)
@@ -129,7 +129,7 @@ LONG context_open(uint32_t scope, SCARDCONTEXT *id)
 		return SCARD_E_NO_MEMORY;
 	context->scope = scope;
 	context->refs = 1;
-	rv = open_conn(context, &context->spare[0]);
+	rv = open_conn(context, &context->spare[0], -1);
 	if (rv != SCARD_S_SUCCESS) {
 		free(context);
 		return rv;
@@ -188,7 +188,7 @@ static void say_goodbye(struct conn *conn)
 	union wire_body body = { .release = { .hContext = conn->hContext } };
 	struct conn_call call = { .command = WIRE_RELEASE_CONTEXT, .body = &body };
 
-	conn_hurry(conn, CONN_PROMPT_MS);
+	conn_hurry(conn, CONN_PROMPT_MS, -1);
 	conn_call(conn, &call);
 	conn_close(conn);
 }
@@ -216,12 +216,18 @@ static bool retire_one(struct context *context, struct conn *conn)
 }
 
 /* The lock is held. */
-static void interrupt_threads(struct context *context)
+static bool wake(const struct waiter *waiter)
 {
 	uint64_t one = 1;
 
+	return write(waiter->wake_fd, &one, sizeof(one)) == sizeof(one);
+}
+
+/* The lock is held. */
+static void interrupt_threads(struct context *context)
+{
 	for (struct waiter *waiter = context->waiters; waiter; waiter = waiter->next) {
-		if (write(waiter->wake_fd, &one, sizeof(one)) == sizeof(one))
+		if (wake(waiter))
 			waiter->cancelled = true;
 	}
 	for (struct loan *loan = context->loans; loan; loan = loan->next)
@@ -304,6 +310,11 @@ static LONG enter_loan(struct context *context, struct loan *loan)
 
 LONG context_borrow(struct context *context, struct loan *loan, bool fresh)
 {
+	return context_borrow_unless(context, loan, fresh, -1);
+}
+
+LONG context_borrow_unless(struct context *context, struct loan *loan, bool fresh, int wake_fd)
+{
 	LONG rv = SCARD_S_SUCCESS;
 
 	loan->conn.fd = -1;
@@ -320,7 +331,7 @@ LONG context_borrow(struct context *context, struct loan *loan, bool fresh)
 	if (!loan->fresh)
 		return rv;
 
-	rv = open_conn(context, &loan->conn);
+	rv = open_conn(context, &loan->conn, wake_fd);
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
 	pthread_mutex_lock(&lock);
@@ -377,24 +388,34 @@ LONG context_reach(struct context *context)
 
 LONG context_enter_wait(struct context *context, struct waiter *waiter)
 {
-	LONG rv = SCARD_S_SUCCESS;
-
+	waiter->waiting = false;
 	waiter->cancelled = false;
 	waiter->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (waiter->wake_fd < 0)
 		return SCARD_E_NO_MEMORY;
 	pthread_mutex_lock(&lock);
-	if (context->released || context->cancel_pending) {
-		context->cancel_pending = false;
-		rv = SCARD_E_CANCELLED;
-	} else {
-		waiter->next = context->waiters;
-		context->waiters = waiter;
-	}
+	waiter->next = context->waiters;
+	context->waiters = waiter;
+	if (context->released || context->cancel_pending)
+		wake(waiter);
 	pthread_mutex_unlock(&lock);
-	if (rv != SCARD_S_SUCCESS)
-		close(waiter->wake_fd);
-	return rv;
+	return SCARD_S_SUCCESS;
+}
+
+LONG context_begin_wait(struct context *context, struct waiter *waiter)
+{
+	eventfd_t used_up;
+
+	pthread_mutex_lock(&lock);
+	waiter->waiting = true;
+	if (context->released || context->cancel_pending)
+		waiter->cancelled = true;
+	context->cancel_pending = false;
+	/* It may have been woken by a cancel that another wait has used up. */
+	if (!waiter->cancelled)
+		eventfd_read(waiter->wake_fd, &used_up);
+	pthread_mutex_unlock(&lock);
+	return waiter->cancelled ? SCARD_E_CANCELLED : SCARD_S_SUCCESS;
 }
 
 bool context_leave_wait(struct context *context, struct waiter *waiter)
@@ -406,10 +427,24 @@ bool context_leave_wait(struct context *context, struct waiter *waiter)
 	while (*link != waiter)
 		link = &(*link)->next;
 	*link = waiter->next;
-	cancelled = waiter->cancelled;
+	cancelled = waiter->cancelled && waiter->waiting;
 	pthread_mutex_unlock(&lock);
 	close(waiter->wake_fd);
 	return cancelled;
+}
+
+/* The lock is held. Ends all waits, and looks before a wait; true if there was a wait. */
+static bool cancel_waits(struct context *context)
+{
+	bool waiting = false;
+
+	for (struct waiter *waiter = context->waiters; waiter; waiter = waiter->next)
+		waiting = waiting || waiter->waiting;
+	for (struct waiter *waiter = context->waiters; waiter; waiter = waiter->next) {
+		if (wake(waiter) && waiting)
+			waiter->cancelled = true;
+	}
+	return waiting;
 }
 
 /* The lock is held. The daemon's numbers of the connections with a cancellable call; at most MAX. */
@@ -452,20 +487,14 @@ LONG context_cancel(SCARDCONTEXT id)
 {
 	int32_t calls[CANCELS_MAX];
 	size_t call_count = 0;
-	uint64_t one = 1;
 	struct context *context;
 
 	pthread_mutex_lock(&lock);
 	context = idmap_find(&context_ids, id);
 	if (context)
 		call_count = find_cancellable(context, calls, CANCELS_MAX);
-	if (context && !context->waiters && call_count == 0)
+	if (context && !cancel_waits(context) && call_count == 0)
 		context->cancel_pending = true;
-	for (struct waiter *waiter = context ? context->waiters : NULL; waiter;
-		waiter = waiter->next) {
-		if (write(waiter->wake_fd, &one, sizeof(one)) == sizeof(one))
-			waiter->cancelled = true;
-	}
 	pthread_mutex_unlock(&lock);
 	if (call_count)
 		return cancel_calls(id, calls, call_count);

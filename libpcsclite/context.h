@@ -50,6 +50,7 @@ struct loan {
 struct waiter {
 	struct waiter *next;
 	int wake_fd;    /* eventfd, readable when the wait is to end */
+	bool waiting;   /* not still looking; guarded by the lock */
 	bool cancelled; /* guarded by the lock: read it with context_leave_wait() */
 };
 
@@ -93,6 +94,9 @@ bool context_blocking(void);
  */
 LONG context_borrow(struct context *context, struct loan *loan, bool fresh);
 
+/* The same; when `wake_fd` becomes readable, soon SCARD_E_TIMEOUT instead (see conn_hurry()). */
+LONG context_borrow_unless(struct context *context, struct loan *loan, bool fresh, int wake_fd);
+
 /* Gives it back, or closes it if `result` isn't CONN_OK. */
 void context_return(struct context *context, struct loan *loan, enum conn_result result);
 
@@ -103,11 +107,15 @@ void context_return(struct context *context, struct loan *loan, enum conn_result
 LONG context_reach(struct context *context);
 
 /*
- * A wait that SCardCancel() and SCardReleaseContext() can end. context_enter_wait() returns
- * SCARD_E_CANCELLED if there was a cancel that met no wait: it is used up by that.
- * context_leave_wait() returns true if the wait was cancelled or the context released.
+ * A wait that SCardCancel() and SCardReleaseContext() can end, and the look that comes before it:
+ * waiter->wake_fd is readable from when one of them was called. context_enter_wait() returns
+ * SCARD_E_NO_MEMORY if there can't be one. context_begin_wait() is called after the look if that
+ * didn't settle the matter; it returns SCARD_E_CANCELLED if there was a cancel, then or before, that
+ * met no wait: it is used up by that. context_leave_wait() returns true if the wait was cancelled or
+ * the context released after it had begun.
  */
 LONG context_enter_wait(struct context *context, struct waiter *waiter);
+LONG context_begin_wait(struct context *context, struct waiter *waiter);
 bool context_leave_wait(struct context *context, struct waiter *waiter);
 
 /*

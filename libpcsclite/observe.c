@@ -35,7 +35,8 @@ static void drop(struct observation *observation, enum conn_result result)
 
 static LONG take_connection(struct observation *observation, bool fresh)
 {
-	LONG rv = context_borrow(observation->context, &observation->loan, fresh);
+	LONG rv = context_borrow_unless(
+		observation->context, &observation->loan, fresh, observation->wake_fd);
 
 	observation->connected = rv == SCARD_S_SUCCESS;
 	observation->armed = false;
@@ -48,7 +49,7 @@ static enum conn_result look(struct observation *observation, bool arm)
 	struct conn *conn = &observation->loan.conn;
 	enum conn_result result;
 
-	conn_hurry(conn, observation->prompt_ms);
+	conn_hurry(conn, observation->prompt_ms, observation->wake_fd);
 	result = observer_of(conn)->look(observation, arm);
 	conn_patient(conn);
 	if (result != CONN_OK)
@@ -141,10 +142,15 @@ static LONG reconnect(struct observation *observation, const struct observe_limi
 /* Has an armed connection disarmed, by what has come or by us. */
 static enum conn_result end_wait(struct observation *observation, enum conn_event event)
 {
+	static const uint32_t patience[] = {
+		[CONN_READABLE] = CONN_PROMPT_MS,
+		[CONN_WOKEN] = CONN_CANCEL_MS,
+		[CONN_TIMEOUT] = CONN_STOP_MS,
+	};
 	struct conn *conn = &observation->loan.conn;
 	enum conn_result result;
 
-	conn_hurry(conn, event == CONN_READABLE ? CONN_PROMPT_MS : CONN_STOP_MS);
+	conn_hurry(conn, patience[event], -1);
 	result = event == CONN_READABLE ? observer_of(conn)->arrived(observation)
 					: observer_of(conn)->disarm(observation);
 	conn_patient(conn);
@@ -230,7 +236,7 @@ static LONG try_names(
 	*broke = false;
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
-	conn_hurry(&loan.conn, CONN_PROMPT_MS);
+	conn_hurry(&loan.conn, CONN_PROMPT_MS, -1);
 	result = observer_of(&loan.conn)->names(&loan.conn, names, length);
 	conn_patient(&loan.conn);
 	context_return(context, &loan, result);
@@ -264,7 +270,7 @@ static enum conn_result find_state(
 	size_t slots = 0;
 	enum conn_result result;
 
-	conn_hurry(conn, CONN_PROMPT_MS);
+	conn_hurry(conn, CONN_PROMPT_MS, -1);
 	result = observe_stock_fetch(conn, &states, &slots);
 	conn_patient(conn);
 	*found = false;

@@ -35,6 +35,7 @@ struct observation {
 	struct observed *readers;
 	size_t count;
 	uint32_t prompt_ms; /* for the daemon to say what the readers look like */
+	int wake_fd;        /* readable when that is no longer wanted; -1: always wanted */
 	bool wants_events;  /* be woken when readers come and go */
 	uint32_t events;    /* the daemon's count of such events, 0 if it has none */
 	uint32_t total;     /* number of readers there are */

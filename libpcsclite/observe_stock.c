@@ -102,9 +102,10 @@ static enum conn_result look_elsewhere(struct observation *observation)
 	struct loan loan;
 	enum conn_result result;
 
-	if (context_borrow(observation->context, &loan, false) != SCARD_S_SUCCESS)
+	if (context_borrow_unless(observation->context, &loan, false, observation->wake_fd) !=
+		SCARD_S_SUCCESS)
 		return CONN_LOST;
-	conn_hurry(&loan.conn, observation->prompt_ms);
+	conn_hurry(&loan.conn, observation->prompt_ms, observation->wake_fd);
 	result = look_on(observation, &loan.conn);
 	conn_patient(&loan.conn);
 	context_return(observation->context, &loan, result);

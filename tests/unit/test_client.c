@@ -15,6 +15,7 @@
 #include <winscard.h>
 
 #include "fake_daemon.h"
+#include "libpcsclite/conn.h"
 #include "suite.h"
 
 #define PRESENT_STATE (SCARD_PRESENT | SCARD_POWERED | SCARD_NEGOTIABLE)
@@ -461,6 +462,70 @@ START_TEST(cancel_at_a_silent_daemon)
 	fake_hold(daemon_, stop_command());
 	ck_assert_int_eq(SCardCancel(context), 0);
 	ck_assert_int_eq(finish(&task), SCARD_E_CANCELLED);
+}
+END_TEST
+
+/* Before the wait there is a look at the readers, which is ended, too. */
+START_TEST(cancel_at_a_daemon_that_was_silent_before)
+{
+	struct task task = { .state = { .szReader = "Reader A",
+				     .dwCurrentState = SCARD_STATE_EMPTY },
+		.timeout = INFINITE };
+	SCARD_READERSTATE state = task.state;
+	unsigned looks;
+	int64_t begun;
+
+	establish(_i);
+	fake_hold(daemon_, look_command());
+	looks = fake_requests(daemon_, look_command());
+	begin_task(&task, task_wait);
+	ck_assert(fake_await(daemon_, look_command(), looks + 1));
+	begun = now_ms();
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(finish(&task), SCARD_E_CANCELLED);
+	/* One that comes before the call, as well. */
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(SCardGetStatusChange(context, INFINITE, &state, 1), SCARD_E_CANCELLED);
+	ck_assert_int_lt(now_ms() - begun, CONN_PROMPT_MS / 2);
+	fake_hold(daemon_, 0);
+	ck_assert_int_eq(SCardGetStatusChange(context, 50, &state, 1), SCARD_E_TIMEOUT);
+}
+END_TEST
+
+/* The look needs a connection, which the daemon doesn't accept. */
+START_TEST(cancel_while_connecting)
+{
+	struct task task = { .state = { .szReader = "Reader A",
+				     .dwCurrentState = SCARD_STATE_EMPTY },
+		.timeout = INFINITE };
+	unsigned asked;
+	int64_t begun;
+
+	establish(_i);
+	connect_card("Reader B");
+	fake_hold(daemon_, WIRE_VERSION);
+	asked = fake_requests(daemon_, WIRE_VERSION);
+	begin_task(&task, task_wait);
+	ck_assert(fake_await(daemon_, WIRE_VERSION, asked + 1));
+	begun = now_ms();
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(finish(&task), SCARD_E_CANCELLED);
+	ck_assert_int_lt(now_ms() - begun, CONN_PROMPT_MS / 2);
+	fake_hold(daemon_, 0);
+}
+END_TEST
+
+/* Only one that met no wait is kept; what there is to see is told first. */
+START_TEST(cancel_is_kept_for_a_wait)
+{
+	SCARD_READERSTATE state = { .szReader = "Reader A" };
+
+	establish(_i);
+	ck_assert_int_eq(SCardCancel(context), 0);
+	ck_assert_int_eq(SCardGetStatusChange(context, INFINITE, &state, 1), 0);
+	state.dwCurrentState = state.dwEventState & ~(DWORD)SCARD_STATE_CHANGED;
+	ck_assert_int_eq(SCardGetStatusChange(context, INFINITE, &state, 1), SCARD_E_CANCELLED);
+	ck_assert_int_eq(SCardGetStatusChange(context, 20, &state, 1), SCARD_E_TIMEOUT);
 }
 END_TEST
 
@@ -928,6 +993,9 @@ int main(void)
 	/* These take some seconds each: 4:6 and ours. */
 	tcase_add_loop_test(each, silent_daemon, 3, DIALECTS);
 	tcase_add_loop_test(each, cancel_at_a_silent_daemon, 4, DIALECTS);
+	tcase_add_loop_test(each, cancel_at_a_daemon_that_was_silent_before, 3, DIALECTS);
+	tcase_add_loop_test(each, cancel_while_connecting, 3, DIALECTS);
+	tcase_add_loop_test(each, cancel_is_kept_for_a_wait, 0, DIALECTS);
 	tcase_add_loop_test(each, cancels_without_loss, 0, DIALECTS);
 	tcase_add_loop_test(each, release_ends_a_wait, 0, DIALECTS);
 	tcase_add_loop_test(each, release_ends_a_call, 0, DIALECTS);
