@@ -141,6 +141,18 @@ class DriverFaults(harness.CardwireTest):
             slot.close()
             vreader.program.stop_well()
 
+    def test_longer_than_the_ceiling(self):
+        """A card may take as long as it likes, as long as the reader asks for time."""
+        vreader = harness.VReader(self, profile="short", protocol="t1")
+        slot = ifdh.Slot(self.handler, 0, vreader.device())
+        self.addCleanup(slot.close)
+        self.assertEqual(self.connect(slot, 1), 0)
+        milliseconds = 2 * CEILING_S * 1000
+        start = time.monotonic()
+        self.assertTrue(self.exchange(slot, bytes([0x80, 0xEE]) + milliseconds.to_bytes(2, "big")
+            + b"\1x\0", 1))
+        self.assertGreater(time.monotonic() - start, 2 * CEILING_S)
+
     def test_no_empty_packet_ever(self):
         """A reader that never ends an answer of whole packets gives all its answers. The first whose
         length the command leaves open is waited for once."""
@@ -165,6 +177,10 @@ def add(script, protocol):
 
     setattr(DriverFaults, f"test_{script.name.replace('-', '_')}_t{protocol}", test)
 
+
+if PART > 1:
+    for _name in ("test_longer_than_the_ceiling", "test_no_empty_packet_ever"):
+        delattr(DriverFaults, _name)
 
 for _script in map(Script, SCRIPTS):
     for _protocol in _script.protocols:
