@@ -70,3 +70,19 @@ char *textfile_read(const char *path, size_t *length)
 	*length = (size_t)got;
 	return text;
 }
+
+int textfile_each(const char *folder, int (*meant)(const struct dirent *entry),
+	void (*each)(void *ctx, const char *folder, const char *name), void *ctx)
+{
+	struct dirent **entries;
+	int count = scandir(folder, &entries, meant, alphasort);
+
+	if (count < 0)
+		return -1;
+	for (int i = 0; i < count; i++) {
+		each(ctx, folder, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return 0;
+}

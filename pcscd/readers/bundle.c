@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pcscd/readers/bundle.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -447,8 +446,9 @@ bool bundles_parse(struct bundles *bundles, const char *text, size_t length, con
 	return !parser.failed;
 }
 
-static void load_bundle(struct bundles *bundles, const char *folder, const char *name)
+static void load_bundle(void *ctx, const char *folder, const char *name)
 {
+	struct bundles *bundles = ctx;
 	char *file = NULL;
 	char *libraries = NULL;
 	char *text = NULL;
@@ -479,17 +479,7 @@ static int is_bundle(const struct dirent *entry)
 
 int bundles_load(struct bundles *bundles, const char *folder)
 {
-	struct dirent **entries;
-	int count = scandir(folder, &entries, is_bundle, alphasort);
-
-	if (count < 0)
-		return -1;
-	for (int i = 0; i < count; i++) {
-		load_bundle(bundles, folder, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
-	return 0;
+	return textfile_each(folder, is_bundle, load_bundle, bundles);
 }
 
 void bundles_free(struct bundles *bundles)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pcscd/readers/readers_conf.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -416,8 +415,9 @@ static int load_file(struct readers_conf *conf, const char *path)
 	return 0;
 }
 
-static void load_entry(struct readers_conf *conf, const char *folder, const char *name)
+static void load_entry(void *ctx, const char *folder, const char *name)
 {
+	struct readers_conf *conf = ctx;
 	struct stat status;
 	char *path;
 
@@ -433,23 +433,13 @@ static void load_entry(struct readers_conf *conf, const char *folder, const char
 
 int readers_conf_load(struct readers_conf *conf, const char *path)
 {
-	struct dirent **entries;
 	struct stat status;
-	int count;
 
 	if (stat(path, &status) < 0)
 		return -1;
 	if (!S_ISDIR(status.st_mode))
 		return load_file(conf, path);
-	count = scandir(path, &entries, is_meant, alphasort);
-	if (count < 0)
-		return -1;
-	for (int i = 0; i < count; i++) {
-		load_entry(conf, path, entries[i]->d_name);
-		free(entries[i]);
-	}
-	free(entries);
-	return 0;
+	return textfile_each(path, is_meant, load_entry, conf);
 }
 
 void readers_conf_free(struct readers_conf *conf)
