@@ -73,6 +73,18 @@ class Recording(harness.CardwireTest):
         text = (folder / "device-1/recording.txt").read_text()
         return re.findall(r"^[\d.]+ ((?:out|in) .*)$", text, re.MULTILINE)
 
+    @staticmethod
+    def exchanges(transfers):
+        """Of these, without bSeq, and without questions for the slot's status: what comes of them may
+        have been told by the interrupt pipe before."""
+        kept, question = [], False
+        for line in transfers:
+            if line.startswith("out"):
+                question = " ok 65" in line
+            if not question:
+                kept.append(re.sub(r"( ok \w{12})\w\w", r"\1..", line))
+        return kept
+
     def work(self, client, slots=1):
         """The same with the cards of all slots, in turns."""
         context = client.establish()
@@ -314,7 +326,7 @@ class Replay(Recording):
         """A daemon without a past, with the replay as its reader: what goes over the bus is the
         same, byte for byte."""
         path, folder = self.record("extended", "t1")
-        recorded = self.transfers(folder)
+        recorded = self.exchanges(self.transfers(folder))
         self.tearDownPrograms()
         place = self.tmp / "replay.usbip"
         program = harness.start_ready(self, "replay", [VREADER, "replay", path, "--listen",
@@ -329,7 +341,7 @@ class Replay(Recording):
             client.transmit(handle, command)
         client.reconnect(handle, winscard.SHARE_SHARED, winscard.PROTOCOL_ANY, winscard.RESET)
         _, folder = self.report(daemon)
-        again = self.transfers(folder)
+        again = self.exchanges(self.transfers(folder))
         self.assertGreater(len(again), 2 * len(COMMANDS))
         self.assertEqual(again, recorded[:len(again)])
         client.kill()
