@@ -6,6 +6,13 @@
  *	usb:VVVV/PPPP:libudev:I:/dev/bus/usb/BBB/DDD	I, BBB, DDD decimal
  *	usb:VVVV/PPPP:libusb-1.0:B:D:I			B, D, I decimal
  *	usb:VVVV/PPPP					the first that is free
+ *
+ * System sleep: the kernel ends all transfers of a device that it suspends just as those of one that
+ * is unplugged, so that the port is gone, and the host opens the reader anew when it finds it still
+ * there. That is left so: a suspended device may draw so little (USB 2.0 §7.2.3) that its cards lose
+ * their power, and who had one connected has to begin anew in any case; and a card that was
+ * exchanged, or a reader that was, can't be taken for the old one. A reset behind our back, with the
+ * port kept, shows in the status of the next answer (see presence.h).
  */
 #ifndef CARDWIRE_CCID_PORT_LIBUSB_H
 #define CARDWIRE_CCID_PORT_LIBUSB_H
