@@ -32,12 +32,15 @@ static LONG stale_code(const struct card *card)
 static LONG call_card(struct card *card, const struct conn_call *call, const uint32_t *rv,
 	bool patient, enum conn_result *result)
 {
-	union wire_body request = *call->body;
+	bool again = patient && card->conn.dialect != WIRE_DIALECT_EXT;
+	union wire_body request;
 
 	if (card->conn.fd < 0) {
 		*result = CONN_OK;
 		return stale_code(card);
 	}
+	if (again)
+		request = *call->body;
 	for (;;) {
 		*result = conn_call(&card->conn, call);
 		if (*result != CONN_OK)
@@ -46,8 +49,7 @@ static LONG call_card(struct card *card, const struct conn_call *call, const uin
 		if (*rv == SCARD_W_REMOVED_CARD ||
 			(*rv == SCARD_W_RESET_CARD && card->conn.dialect == WIRE_DIALECT_EXT))
 			card_count_transaction(card, 0);
-		if (*rv != SCARD_E_SHARING_VIOLATION || !patient ||
-			card->conn.dialect == WIRE_DIALECT_EXT)
+		if (*rv != SCARD_E_SHARING_VIOLATION || !again)
 			return (LONG)*rv;
 		context_pause(card->context, RETRY_MS);
 		if (context_released(card->context))

@@ -405,17 +405,18 @@ LONG context_enter_wait(struct context *context, struct waiter *waiter)
 LONG context_begin_wait(struct context *context, struct waiter *waiter)
 {
 	eventfd_t used_up;
+	bool cancelled;
 
 	pthread_mutex_lock(&lock);
+	cancelled = waiter->cancelled || context->released || context->cancel_pending;
 	waiter->waiting = true;
-	if (context->released || context->cancel_pending)
-		waiter->cancelled = true;
+	waiter->cancelled = cancelled;
 	context->cancel_pending = false;
 	/* It may have been woken by a cancel that another wait has used up. */
-	if (!waiter->cancelled)
+	if (!cancelled)
 		eventfd_read(waiter->wake_fd, &used_up);
 	pthread_mutex_unlock(&lock);
-	return waiter->cancelled ? SCARD_E_CANCELLED : SCARD_S_SUCCESS;
+	return cancelled ? SCARD_E_CANCELLED : SCARD_S_SUCCESS;
 }
 
 bool context_leave_wait(struct context *context, struct waiter *waiter)
