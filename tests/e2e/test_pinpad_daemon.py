@@ -25,6 +25,7 @@ class Pad:
     library = "ours"
     profile, protocol = "extended", "t1"
     options = ()
+    env = None
 
     def setUp(self):
         super().setUp()
@@ -33,7 +34,7 @@ class Pad:
         self.ctl = part10.Ctl(self.vreader.ctl_path)
         self.daemon = harness.Pcscd(self,
             harness.reader_entry("Pad", self.vreader.device(), harness.CCID_LIBRARY),
-            options=self.options)
+            options=self.options, env=self.env)
         self.client, self.context, self.handle = self.connected()
 
     def connected(self):
@@ -214,16 +215,27 @@ class Memory(Pad, harness.CardwireTest):
         count = self.client.transmit(self.handle, "80D2000006")[:4]
         self.assertEqual(int(count, 16), ENTRIES)
 
-    def test_a_pin_in_clear_is_masked(self):
-        core = "481516234207"
-        self.client.transmit(self.handle, "002000810c" + core.encode().hex())
-        log = self.daemon.program.text().lower()
-        self.assertNotIn(core, log)
-        self.assertNotIn(core.encode().hex(), log.replace(" ", ""))
-
 
 class MemoryTpdu(Memory):
     profile = "tpdu"
+
+
+class Masked(Pad, harness.CardwireTest):
+    """A PIN in clear, which a reader with a PIN pad takes like any other."""
+
+    options = ("--apdu",)
+    env = {"LIBCCID_ifdLogLevel": "15"}
+
+    def test_in_no_log(self):
+        core = "481516234207"
+        self.client.transmit(self.handle, "002000810c" + core.encode().hex())
+        program = self.daemon.program
+        for layer in ("APDU:", "->"):
+            program.wait_line(layer + r" 00 20 00 81 0C( \*\*)+$")
+        program.wait_line("SW: ")
+        log = program.text().lower()
+        self.assertNotIn(core, log)
+        self.assertNotIn(core.encode().hex(), log.replace(" ", ""))
 
 
 if __name__ == "__main__":
