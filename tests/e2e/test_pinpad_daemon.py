@@ -230,8 +230,8 @@ class Masked(Pad, harness.CardwireTest):
         core = "481516234207"
         self.client.transmit(self.handle, "002000810c" + core.encode().hex())
         program = self.daemon.program
-        for layer in ("APDU:", "->"):
-            program.wait_line(layer + r" 00 20 00 81 0C( \*\*)+$")
+        program.wait_line(r"APDU: 00 20 00 81 0C( \*\*)+$")
+        program.wait_line(r"-> 00 20 00 81 \*\* \(13 bytes\)$")
         program.wait_line("SW: ")
         log = program.text().lower()
         self.assertNotIn(core, log)
