@@ -20,7 +20,7 @@
 #define WAIT_MS 20000
 
 static char folder[64];
-static char path[128];
+static char path[100];
 static bool has_next; /* another daemon follows */
 
 static void setup(void)
@@ -42,7 +42,7 @@ static int listen_at_path(void)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, path, sizeof(path));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 		listen(fd, 5) < 0)
 		_exit(1);
