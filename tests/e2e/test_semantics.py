@@ -128,17 +128,24 @@ class Card:
         self.assertEqual(client.transmit(handle, RANDOM_8)[-4:], "9000")
 
     def test_reader_comes_and_goes(self):
-        """The notification made for it is given, and counts."""
-        [[_, before, _]] = self.client.start("status_change", self.context, 0,
-                                             [[winscard.PNP, 0]]).result()[1]
-        waiting = self.client.start("status_change", self.context, 10000,
-                                    [[winscard.PNP, before & ~winscard.STATE_CHANGED]])
-        self.vreader.ctl("unplug", 0)
+        """The notification made for it is given, and counts. Debian's library has no count yet: what
+        changes before it begins to wait it does not see, so it is given more to see."""
+        listed, tries = True, 1 if self.library == "ours" else 10
+        while tries:
+            tries -= 1
+            listed = not listed
+            [[_, before, _]] = self.client.start("status_change", self.context, 0,
+                                                 [[winscard.PNP, 0]]).result()[1]
+            waiting = self.client.start("status_change", self.context, 3000 if tries else 10000,
+                                        [[winscard.PNP, before & ~winscard.STATE_CHANGED]])
+            self.vreader.ctl("plug" if listed else "unplug", 0)
+            if waiting.rv() != "SCARD_E_TIMEOUT":
+                tries = 0
+            self.client.wait_listed(self.context, self.reader, listed)
         [[_, event, _]] = waiting.value()
         self.assertTrue(event & winscard.STATE_CHANGED)
-        self.client.wait_listed(self.context, self.reader, False)
-        self.vreader.ctl("plug", 0)
-        self.client.wait_listed(self.context, self.reader)
+        self.vreader.ctl("unplug" if listed else "plug", 0)
+        self.client.wait_listed(self.context, self.reader, not listed)
 
 
 @harness.with_each_library
