@@ -310,14 +310,15 @@ class Replay(Recording):
                 self.check_mutated(folder)
 
     def check_mutated(self, folder):
-        """The last command that the driver sent is another one: it is named."""
+        """The last command to a card is another one: it is named."""
         lines = (folder / "device-1/recording.txt").read_text().splitlines()
         sent = re.compile(r" (out \w\w|control 21\w{14}) ok [^-]")
-        last = max(i for i, line in enumerate(lines) if sent.search(line))
-        start, end = lines[last].rsplit(" ", 1)
+        end = max(i for i, line in enumerate(lines) if " transmit 0 " in line)
+        last = max(i for i, line in enumerate(lines[:end]) if sent.search(line))
+        start, data = lines[last].rsplit(" ", 1)
         path = self.tmp / "mutated.txt"
         # A byte that is not masked, nor bSeq.
-        path.write_text("\n".join([*lines[:last], f"{start} {end[:-2]}5A", *lines[last + 1:], ""]))
+        path.write_text("\n".join([*lines[:last], f"{start} {data[:-2]}5A", *lines[last + 1:], ""]))
         done = replay(path)
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, rf"message {last - 1} \((out|control)\): ")
