@@ -33,6 +33,9 @@ import unittest
 
 import winscard
 
+# A shell that starts us in the background has us ignore it, and all that we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("CARDWIRE_BUILD", SOURCE / "build/dev"))
@@ -579,9 +582,9 @@ class CardwireTest(unittest.TestCase):
         client.wait_state(context, reader, winscard.STATE_PRESENT)
         return client.connect(context, reader)["handle"]
 
-    def stack(self, library="ours", reader="Virtual", **options):
+    def stack(self, library="ours", reader="Virtual", daemon_options=(), **options):
         """vreader, our daemon and one client: (vreader, daemon, client, context, reader name)."""
         vreader = VReader(self, **options)
-        daemon = Pcscd(self, reader_entry(reader, vreader.device(), CCID_LIBRARY))
+        daemon = Pcscd(self, reader_entry(reader, vreader.device(), CCID_LIBRARY), daemon_options)
         client = Client(self, daemon, library)
         return vreader, daemon, client, client.establish(), f"{reader} 00 00"
