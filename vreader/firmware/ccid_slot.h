@@ -26,8 +26,8 @@ struct job {
 	uint8_t seq;
 	int64_t due; /* when step is called, ns */
 	slot_step step;
-	slot_step then; /* below the APDU levels: what comes when the card has said something */
-	uint32_t left_ms;    /* APDU levels: what the card still needs */
+	slot_step then;   /* below the APDU levels: what comes when the card has said something */
+	uint32_t left_ms; /* APDU levels: what the card still needs */
 	uint32_t pending_ms; /* how long its answer has been pending */
 	uint32_t bwi;        /* multiplier of the block waiting time for this command */
 	size_t expected;     /* character level: bytes to collect */
