@@ -26,6 +26,8 @@ SPY_LIBRARY = BUILD / "lib/libpcscspy.so.0"
 REPLAYS = harness.SOURCE / "tests/replays"
 READER = "Virtual 00 00"
 NOBODY = 65534
+# A client that comes late on a busy machine finds the card as it was.
+KEEP_POWER = ["--power-grace", "3600"]
 PINS = int(os.environ.get("CARDWIRE_PINS", "60"))
 IFD_SERIAL = 0x10103
 PROFILES = [(profile, protocol) for profile in ("extended", "short", "tpdu", "character")
@@ -276,7 +278,8 @@ class Replay(Recording):
         script = self.tmp / "silent.fault"
         script.write_text("on NotifySlotChange * drop\n")
         _, daemon, client, _, _ = self.stack(profile=profile, protocol=protocol,
-            name=name or f"{profile}-{protocol}", extra=["--faults", script])
+            name=name or f"{profile}-{protocol}", extra=["--faults", script],
+            daemon_options=KEEP_POWER)
         self.work(client, slots)
         return self.report(daemon)
 
@@ -337,7 +340,7 @@ class Replay(Recording):
         program = harness.start_ready(self, "replay", [VREADER, "replay", path, "--listen",
             f"unix:{place}"])
         daemon = Pcscd(self, reader_entry("Virtual", f"usbip:unix:{place}/1-1", CCID_LIBRARY),
-                       name="second")
+                       KEEP_POWER, name="second")
         client = Client(self, daemon)
         context = client.establish()
         handle = self.present(client, context, READER)
