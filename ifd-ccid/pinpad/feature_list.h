@@ -4,8 +4,9 @@
  * in the slot's turn; the arguments are those of control_do().
  *
  * Not offered: the START and FINISH forms, ABORT and GET_KEY_PRESSED, since the class has no
- * message that tells of keys, and an entry that outlives the call which began it would keep the
- * reader from everybody; SCardCancel() ends a DIRECT entry. WRITE_DISPLAY, GET_KEY and
+ * message that tells of keys (hosts that find these forms prefer them, and would show their user
+ * nothing), and an entry that outlives the call which began it would keep the reader from everybody;
+ * SCardCancel() ends a DIRECT entry. WRITE_DISPLAY, GET_KEY and
  * SET_SPE_MESSAGE have no counterpart in CCID.
  */
 #ifndef CARDWIRE_CCID_FEATURE_LIST_H
