@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #define WORTH_REQUESTS 16   /* before that many a connection isn't busy */
-#define READS_MAX      8    /* that may lie in the socket: the client needs room for others, */
+#define READS_MAX      32   /* that may lie in the socket: the client needs room for others, */
 #define BYTES_MAX      1024 /* and how long they may be together */
 
 void peek_count(struct peek *peek, int fd, size_t data)
