@@ -166,11 +166,25 @@ def stop_service():
     systemctl("stop", "pcscd.service", "pcscd.socket")
 
 
-def journal(cursor=None):
-    """pcscd's lines in the journal, since a cursor of journal_cursor()."""
+def journal():
+    """pcscd's lines in the journal."""
     run("journalctl", "--sync")
-    after = ["--after-cursor", cursor] if cursor else []
-    return run("journalctl", "-q", "-o", "cat", "-u", "pcscd.service", *after)
+    return run("journalctl", "-q", "-o", "cat", "-u", "pcscd.service")
+
+
+def journal_entries(cursor):
+    """pcscd's entries in the journal since a cursor of journal_cursor(), {field: text} each. (With -u, journalctl
+    leaves out the first one behind the cursor.)"""
+    run("journalctl", "--sync")
+    shown = run("journalctl", "-q", "-o", "json", "--output-fields=MESSAGE,_SYSTEMD_UNIT,CLIENT_PID",
+                "--after-cursor", cursor)
+    return [entry for entry in map(json.loads, shown.splitlines()) if entry.get("_SYSTEMD_UNIT") == "pcscd.service"]
+
+
+def usb_report():
+    """What explains that a reader isn't there: the kernel's view, who may open its node, the daemon's words."""
+    return run("sh", "-c", "ls -l /dev/bus/usb/*/* /sys/bus/usb/devices; dmesg | grep -i usb | tail -n 30",
+               check=False) + journal()[-4000:]
 
 
 def journal_cursor():
@@ -320,8 +334,11 @@ class Client(Program):
 
     def wait_reader(self, context, word, timeout=PATIENCE_S):
         """The name of the first reader that contains the word, once there is one."""
-        return eventually(lambda: [name for name in self.readers(context) if word in name], timeout,
-                          what=f"reader {word}")[0]
+        try:
+            return eventually(lambda: [name for name in self.readers(context) if word in name], timeout,
+                              what=f"reader {word}")[0]
+        except AssertionError as error:
+            raise AssertionError(f"{error}; listed: {self.readers(context)}\n{usb_report()}") from None
 
 
 @contextlib.contextmanager
