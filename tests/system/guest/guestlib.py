@@ -338,7 +338,8 @@ class Client(Program):
             return eventually(lambda: [name for name in self.readers(context) if word in name], timeout,
                               what=f"reader {word}")[0]
         except AssertionError as error:
-            raise AssertionError(f"{error}; listed: {self.readers(context)}\n{usb_report()}") from None
+            listed = self.call("list_readers", context)
+            raise AssertionError(f"{error}; listed: {listed}\n{usb_report()}") from None
 
 
 @contextlib.contextmanager
