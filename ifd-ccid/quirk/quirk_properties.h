@@ -116,7 +116,8 @@ QUIRK(EXTRA_WAITING_TIME, extra_waiting_time, NUMBER, "extra-waiting-time", 0, 3
 	"08E6:34D2, which makes a key without asking for time")
 QUIRK(PACKET_READS, packet_reads, FLAG, "packet-reads", 0, 1, "",
 	"Answers are read packet by packet from the start, for a reader that leaves out the empty packet "
-	"behind an answer of whole packets. Without it the driver finds out after a second, over USB/IP after some.",
+	"behind an answer of whole packets. Without it the driver finds out after a second, over USB/IP "
+	"after some.",
 	"readers for which that second is too long")
 QUIRK(ZERO_LENGTH_PACKET, zero_length_packet, FLAG, "zero-length-packet", 0, 1, "",
 	"A command of whole packets is followed by an empty one.",
