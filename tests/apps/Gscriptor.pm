@@ -12,7 +12,8 @@ my $pressed = 0;
 # All widgets of a window.
 sub widgets {
 	my $widget = shift;
-	return ($widget, $widget->isa('Gtk3::Container') ? map { widgets($_) } $widget->get_children : ());
+	return $widget unless $widget->isa('Gtk3::Container');
+	return ($widget, map { widgets($_) } $widget->get_children);
 }
 
 sub look {
@@ -22,7 +23,8 @@ sub look {
 			next;
 		}
 		for my $widget (widgets($window)) {
-			read_result($widget) if $widget->isa('Gtk3::TextView') && !$widget->get_editable;
+			next unless $widget->isa('Gtk3::TextView') && !$widget->get_editable;
+			read_result($widget);
 		}
 	}
 	return 1;

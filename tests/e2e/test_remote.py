@@ -145,8 +145,9 @@ class Remote(harness.CardwireTest):
         other_context = other.establish()
         self.cable("down")
         lost = client.start("transmit", handle, SELECT_MF)
-        self.assertIn(lost.rv(timeout=TCP_LOSS_S), ("SCARD_E_READER_UNAVAILABLE", "SCARD_W_REMOVED_CARD",
-            "SCARD_E_NOT_TRANSACTED", "SCARD_F_COMM_ERROR", "SCARD_E_NO_SMARTCARD"))
+        self.assertIn(lost.rv(timeout=TCP_LOSS_S),
+            ("SCARD_E_READER_UNAVAILABLE", "SCARD_W_REMOVED_CARD", "SCARD_E_NOT_TRANSACTED",
+             "SCARD_F_COMM_ERROR", "SCARD_E_NO_SMARTCARD"))
         other.wait_listed(other_context, "Remote 00 00", listed=False)
         self.cable("up")
         # The office has to find out as well.
