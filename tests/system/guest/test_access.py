@@ -8,6 +8,7 @@ import pwd
 import select
 import signal
 import subprocess
+import termios
 import time
 import unittest
 from pathlib import Path
@@ -147,6 +148,8 @@ class Agent:
         eventually(found, what=f"{what} in {self.text}")
 
     def type(self, line):
+        """Answers a question. It drops what was typed before it has turned the echo off."""
+        eventually(lambda: not termios.tcgetattr(self.terminal)[3] & termios.ECHO, what="no echo")
         os.write(self.terminal, line.encode() + b"\n")
 
     def __enter__(self):
