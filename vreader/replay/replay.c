@@ -184,6 +184,7 @@ void replay_opened(struct replay *r)
 bool replay_next_call(struct replay *r, unsigned slot, size_t *call)
 {
 	struct timespec until;
+	bool good;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += STUCK_S;
@@ -203,8 +204,9 @@ bool replay_next_call(struct replay *r, unsigned slot, size_t *call)
 		r->running++;
 		replay_take(r, *call);
 	}
+	good = !r->failed;
 	pthread_mutex_unlock(&r->lock);
-	return !r->failed;
+	return good;
 }
 
 bool replay_returned(struct replay *r, size_t call, const struct recording_entry *got)
@@ -213,6 +215,7 @@ bool replay_returned(struct replay *r, size_t call, const struct recording_entry
 	const struct recording_entry *recorded = NULL;
 	size_t at = 0;
 	size_t i;
+	bool good;
 
 	pthread_mutex_lock(&r->lock);
 	r->running--;
@@ -237,20 +240,24 @@ bool replay_returned(struct replay *r, size_t call, const struct recording_entry
 		replay_take(r, i);
 	else
 		replay_advance(r);
+	good = !r->failed;
 	pthread_mutex_unlock(&r->lock);
-	return !r->failed;
+	return good;
 }
 
 bool replay_finish(struct replay *r)
 {
+	bool good;
+
 	pthread_mutex_lock(&r->lock);
 	replay_advance(r);
 	if (r->first < r->script->count && !r->failed &&
 		replay_step(r, r->first)->entry.kind != RECORDING_EVENT)
 		replay_differ(r, r->first, "the driver leaves it out",
 			&replay_step(r, r->first)->entry, NULL);
+	good = !r->failed;
 	pthread_mutex_unlock(&r->lock);
-	return !r->failed;
+	return good;
 }
 
 void replay_fail(struct replay *r, const char *why)
