@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import struct
+import threading
 import time
 
 import ccidprofile
@@ -77,6 +78,17 @@ class Case:
 
     def name(self):
         return f"{self.profiles[0]['vid']}:{self.profiles[0]['pid']} {self.profiles[0]['bcdDevice']}"
+
+
+def both_take(slots):
+    """How long it is, in seconds, until all of the slots have had an answer that they ask for at once."""
+    start = time.monotonic()
+    threads = [threading.Thread(target=slot.transmit, args=(ECHO, 1)) for slot in slots]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.monotonic() - start
 
 
 def connected(slot, protocol):
