@@ -50,9 +50,6 @@ static inline unsigned long exchanges(unsigned long normal)
 	return text ? strtoul(text, NULL, 10) : normal;
 }
 
-/* As ck_assert(), but free of cost while it holds: Check notes down each assertion it passes. */
-#define ALWAYS(condition) ((condition) ? (void)0 : ck_abort_msg("not true: %s", #condition))
-
 /* Runs the case as a suite of its own; the exit status for main(). */
 static inline int run_case(const char *name, TCase *tests)
 {

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The end of each test program's main(). */
+/* What all test programs share: an assertion for loops, and the end of main(). */
 #ifndef CARDWIRE_TESTS_UNIT_SUITE_H
 #define CARDWIRE_TESTS_UNIT_SUITE_H
 
 #include <check.h>
 #include <stdlib.h>
+
+/* As ck_assert(), but free of cost while it holds: Check notes down each assertion it passes. */
+#define ALWAYS(condition) ((condition) ? (void)0 : ck_abort_msg("not true: %s", #condition))
 
 /* Runs the suite, which is freed, and prints what failed. Returns the program's exit status. */
 static inline int suite_run(Suite *suite)
