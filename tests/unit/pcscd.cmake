@@ -32,6 +32,7 @@ add_dependencies(test_driver ifd_sample_v3 ifd_sample_v2 ifd_sample_underscore i
 	ifd_sample_lacking ifd_sample_none)
 
 cardwire_unit_test(share pcscd_core)
+cardwire_unit_test(share_events pcscd_core)
 cardwire_unit_test(share_random pcscd_core)
 target_sources(test_share_random PRIVATE share_model.c)
 
