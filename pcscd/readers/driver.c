@@ -89,7 +89,6 @@ static void driver_free(struct driver *driver)
 		dlclose(driver->handle);
 	pthread_mutex_destroy(&driver->opening);
 	pthread_mutex_destroy(&driver->lock);
-	pthread_cond_destroy(&driver->unpinned);
 	free(driver->path);
 	free(driver);
 }
@@ -107,7 +106,6 @@ static struct driver *load(const char *path, const char *origin)
 	}
 	pthread_mutex_init(&driver->opening, NULL);
 	pthread_mutex_init(&driver->lock, NULL);
-	pthread_cond_init(&driver->unpinned, NULL);
 	driver->references = 1;
 	driver->path = strdup(path);
 	driver->handle = dlopen(path, RTLD_LAZY | RTLD_LOCAL);

@@ -61,10 +61,10 @@ int driver_version(const struct driver *driver);
 
 /*
  * Opens a device as `lun`. `device` non-NULL: IFDHCreateChannelByName (a version 2 driver gets
- * IFDHCreateChannel with `number`), otherwise IFDHCreateChannel with `number`. Before it an
- * earlier channel of the same driver, if there is one, is asked whether the driver is thread
- * safe. After it the driver is asked for what the calls outside the lanes need: poll and stop
- * functions, abort support, and whether it wants to be told of an unplugged device.
+ * IFDHCreateChannel with `number`), otherwise IFDHCreateChannel with `number`. After it the driver
+ * is asked for what the calls outside the lanes need: poll and stop functions, abort support, and
+ * whether it wants to be told of an unplugged device; with its first channel also whether it is
+ * thread safe.
  * IFD_SUCCESS: *channel is open, and holds a reference to the driver.
  */
 RESPONSECODE driver_open(struct driver *driver, DWORD lun, const char *device, DWORD number,

@@ -65,49 +65,25 @@ static struct channel *channel_new(
 	return channel;
 }
 
-/* One that is open and stays so until channel_unpin(); NULL if the driver has none open. */
-static struct channel *pin_any(struct driver *driver)
-{
-	struct channel *channel;
-
-	pthread_mutex_lock(&driver->lock);
-	channel = driver->channels;
-	if (channel)
-		channel->pins++;
-	pthread_mutex_unlock(&driver->lock);
-	return channel;
-}
-
-static void channel_unpin(struct channel *channel)
-{
-	struct driver *driver = channel->driver;
-
-	pthread_mutex_lock(&driver->lock);
-	channel->pins--;
-	pthread_cond_broadcast(&driver->unpinned);
-	pthread_mutex_unlock(&driver->lock);
-}
-
-/* Asks an open channel of the driver, if there is one, whether readers may be called at once. */
 static enum safety driver_safety(struct driver *driver)
 {
 	enum safety safety;
-	struct channel *other;
 
 	pthread_mutex_lock(&driver->lock);
 	safety = driver->safety;
 	pthread_mutex_unlock(&driver->lock);
-	if (safety != SAFETY_UNKNOWN)
-		return safety;
-	other = pin_any(driver);
-	if (!other)
-		return SAFETY_UNKNOWN;
-	safety = driver_get_byte(other, TAG_IFD_THREAD_SAFE, 0) == 1 ? SAFETY_READERS : SAFETY_NONE;
-	pthread_mutex_lock(&driver->lock);
-	driver->safety = safety;
-	pthread_mutex_unlock(&driver->lock);
-	channel_unpin(other);
 	return safety;
+}
+
+/* Asks whether readers may be called at once. */
+static void ask_safety(struct channel *channel)
+{
+	struct driver *driver = channel->driver;
+	bool safe = driver_get_byte(channel, TAG_IFD_THREAD_SAFE, 0) == 1;
+
+	pthread_mutex_lock(&driver->lock);
+	driver->safety = safe ? SAFETY_READERS : SAFETY_NONE;
+	pthread_mutex_unlock(&driver->lock);
 }
 
 /* The lane of a new device: the driver's first one, or its own if the driver is thread safe. */
@@ -170,7 +146,6 @@ static bool ask_function(struct channel *channel, DWORD tag, void *function, siz
 /* Opens a channel that has its lane, and asks what the calls outside the lane need to know. */
 static RESPONSECODE channel_open(struct channel *channel)
 {
-	struct driver *driver = channel->driver;
 	RESPONSECODE result = create(channel);
 
 	if (result != IFD_SUCCESS)
@@ -181,10 +156,6 @@ static RESPONSECODE channel_open(struct channel *channel)
 	channel->can_abort = driver_get_byte(channel, TAG_IFD_CARDWIRE_ABORT, 0) == 1;
 	channel->wants_client = driver_get_byte(channel, TAG_IFD_CARDWIRE_CLIENT, 0) == 1;
 	channel->tell_removed = driver_get_byte(channel, TAG_IFD_DEVICE_REMOVED, 0) == 1;
-	pthread_mutex_lock(&driver->lock);
-	channel->next = driver->channels;
-	driver->channels = channel;
-	pthread_mutex_unlock(&driver->lock);
 	return IFD_SUCCESS;
 }
 
@@ -203,8 +174,12 @@ RESPONSECODE driver_open(
 		pthread_mutex_unlock(&driver->opening);
 	if (choose_lane(channel, safety))
 		result = channel_open(channel);
-	if (safety == SAFETY_UNKNOWN)
+	if (safety == SAFETY_UNKNOWN) {
+		/* Now, since no call can be in the way: the next device would have to wait for one. */
+		if (result == IFD_SUCCESS)
+			ask_safety(channel);
 		pthread_mutex_unlock(&driver->opening);
+	}
 	if (result == IFD_SUCCESS)
 		*opened = channel;
 	else
@@ -240,21 +215,10 @@ RESPONSECODE driver_open_slot(struct channel *first, DWORD lun, struct channel *
 
 void driver_close(struct channel *channel)
 {
-	struct driver *driver;
-	struct channel **link;
-
 	if (!channel)
 		return;
-	driver = channel->driver;
-	pthread_mutex_lock(&driver->lock);
-	for (link = &driver->channels; *link != channel; link = &(*link)->next)
-		;
-	*link = channel->next;
-	while (channel->pins)
-		pthread_cond_wait(&driver->unpinned, &driver->lock);
-	pthread_mutex_unlock(&driver->lock);
 	channel_enter(channel);
-	driver->entry.close(channel->lun);
+	channel->driver->entry.close(channel->lun);
 	channel_leave(channel);
 	channel_free(channel);
 }

@@ -36,7 +36,7 @@ struct lane {
 };
 
 enum safety {
-	SAFETY_UNKNOWN, /* not asked yet: there was no second device */
+	SAFETY_UNKNOWN, /* not asked yet: no device was opened */
 	SAFETY_NONE,
 	SAFETY_READERS, /* readers may be called at once */
 };
@@ -54,18 +54,14 @@ struct driver {
 	pthread_mutex_t opening;
 
 	pthread_mutex_t lock; /* guards what follows; never held over a call */
-	pthread_cond_t unpinned;
 	enum safety safety;
 	struct lane *first_lane;
-	struct channel *channels;
 };
 
 typedef RESPONSECODE (*poll_function)(DWORD, int);
 typedef RESPONSECODE (*stop_function)(DWORD);
 
 struct channel {
-	struct channel *next; /* of the same driver, under its lock */
-	unsigned pins;        /* under the driver's lock: others that call it just now */
 	struct driver *driver;
 	struct lane *lane;
 	DWORD lun;

@@ -98,7 +98,7 @@ START_TEST(test_version_3)
 
 	ck_assert_int_eq(driver_open(driver, 0x10000, "dev:1", 5, &channel), IFD_SUCCESS);
 	driver_unref(driver); /* the channel holds it */
-	ck_assert_str_eq(record->calls, "dev:1 10000\npoll 10000\n");
+	ck_assert_str_eq(record->calls, "dev:1 10000\npoll 10000\nthread-safe 10000\n");
 	ck_assert_int_eq(driver_presence(channel), IFD_ICC_PRESENT);
 	ck_assert_int_eq(driver_power(channel, IFD_POWER_UP, atr, &length), IFD_SUCCESS);
 	ck_assert_uint_eq(length, 2);
@@ -192,7 +192,7 @@ START_TEST(test_underscore)
 	ck_assert_ptr_nonnull(driver);
 	ck_assert_int_eq(driver_version(driver), 3);
 	ck_assert_int_eq(driver_open(driver, 0, NULL, 1, &channel), IFD_SUCCESS);
-	ck_assert_str_eq(record_of(IFD_UNDERSCORE)->calls, "create 0\npoll 0\n");
+	ck_assert_str_eq(record_of(IFD_UNDERSCORE)->calls, "create 0\npoll 0\nthread-safe 0\n");
 	driver_close(channel);
 	driver_unref(driver);
 }
