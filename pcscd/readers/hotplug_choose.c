@@ -8,9 +8,11 @@
 /* The name of a reader that no bundle lists: what the device says of itself. */
 static const char *own_name(struct wanted_list *list, const struct usb_interface *interface)
 {
-	const char *maker = interface->manufacturer ? interface->manufacturer : "";
-	const char *model = interface->product_name ? interface->product_name : "";
+	char maker[NAME_BASE_MAX + 1];
+	char model[NAME_BASE_MAX + 1];
 
+	name_ascii(maker, sizeof(maker), interface->manufacturer ? interface->manufacturer : "");
+	name_ascii(model, sizeof(model), interface->product_name ? interface->product_name : "");
 	if (!*maker && !*model)
 		return wanted_string(
 			list, "CCID Reader %04X:%04X", interface->vendor, interface->product);
@@ -68,7 +70,7 @@ void hotplug_choose(struct wanted_list *list, const struct bundles *bundles,
 			continue;
 		wanted.specs[named++] = (struct reader_spec){
 			.base_name = wanted_string(list, "%s", name),
-			.library = wanted_string(list, "%s", matches[i].library),
+			.library = wanted_library(list, matches[i].library),
 			.device = device,
 			.origin = origin,
 			.place = place,

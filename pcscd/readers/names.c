@@ -25,7 +25,10 @@ static size_t cut(const char *text, size_t max)
 	return max;
 }
 
-/* `base` and the extension, which stays whole unless it is too long by itself. */
+/*
+ * `base` and the extension, which stays whole unless it is too long by itself. Programs print names
+ * on terminals: control characters become '.'.
+ */
 static void finish(char name[NAME_BASE_MAX + 1], const struct name_rules *rules, const char *base)
 {
 	const char *extend = rules->extend ? rules->extend : "";
@@ -35,10 +38,12 @@ static void finish(char name[NAME_BASE_MAX + 1], const struct name_rules *rules,
 	memcpy(name, base, head);
 	memcpy(name + head, extend, tail);
 	name[head + tail] = '\0';
+	for (char *c = name; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7F)
+			*c = '.';
 }
 
-/* What a device says of itself, in printable ASCII. */
-static void ascii(char *out, size_t size, const char *text)
+void name_ascii(char *out, size_t size, const char *text)
 {
 	size_t i;
 
@@ -58,9 +63,9 @@ void name_of_device(char name[NAME_BASE_MAX + 1], const struct name_rules *rules
 	char number[NAME_BASE_MAX + 1] = "";
 
 	if (interface && !rules->no_interface)
-		ascii(shown, sizeof(shown), interface);
+		name_ascii(shown, sizeof(shown), interface);
 	if (serial && !rules->no_serial)
-		ascii(number, sizeof(number), serial);
+		name_ascii(number, sizeof(number), serial);
 	if (interface && serial && strstr(interface, serial))
 		number[0] = '\0';
 	snprintf(whole, sizeof(whole), "%.700s%s%s%s%s%s%s", friendly, shown[0] ? " [" : "", shown,

@@ -24,10 +24,16 @@ struct name_rules {
 void name_rules_environment(struct name_rules *rules);
 
 /*
+ * What a device says of itself, cut to `size` bytes with the NUL: bytes beyond ASCII and control
+ * characters become '.'.
+ */
+void name_ascii(char *out, size_t size, const char *text);
+
+/*
  * "friendly [interface] (serial)", without what is NULL, empty or not wanted; the serial number is
- * left out if the interface's text holds it. Bytes beyond ASCII and control characters in the
- * device's strings become '.'. With the extension; cut to NAME_BASE_MAX bytes such that the
- * extension stays whole and no UTF-8 character is cut.
+ * left out if the interface's text holds it. Interface and serial number are the device's, as they
+ * are; of the friendly name only control characters become '.'. With the extension; cut to
+ * NAME_BASE_MAX bytes such that the extension stays whole and no UTF-8 character is cut.
  */
 void name_of_device(char name[NAME_BASE_MAX + 1], const struct name_rules *rules,
 	const char *friendly, const char *interface, const char *serial);

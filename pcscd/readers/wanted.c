@@ -26,6 +26,15 @@ const char *wanted_string(struct wanted_list *list, const char *format, ...)
 	return text;
 }
 
+const char *wanted_library(struct wanted_list *list, const char *path)
+{
+	char *real = realpath(path, NULL);
+	const char *library = wanted_string(list, "%s", real ? real : path);
+
+	free(real);
+	return library;
+}
+
 static bool is_whole(const struct wanted *wanted)
 {
 	if (!wanted->key || !wanted->identity || wanted->count == 0)

@@ -25,6 +25,12 @@ const char *wanted_string(struct wanted_list *list, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
+ * The library at `path` as a string of the list, with links resolved: the paths of one driver that
+ * a bundle and reader.conf name are the same then. A path that leads nowhere stays as it is.
+ */
+const char *wanted_library(struct wanted_list *list, const char *path);
+
+/*
  * Appends a device; left out if one of its strings is NULL where none may be (see
  * wanted_string()) or a device with its key is there already: then false.
  */

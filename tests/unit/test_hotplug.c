@@ -39,6 +39,8 @@ START_TEST(test_names)
 	ck_assert_str_eq(device_name(&rules, "A", "CCID 123", "123"), "A [CCID 123]");
 	ck_assert_str_eq(device_name(&rules, "A", "", ""), "A");
 	ck_assert_str_eq(device_name(&rules, "A", "caf\xc3\xa9", "1\n2"), "A [caf..] (1.2)");
+	ck_assert_str_eq(
+		device_name(&rules, "B\xc3\xa4r\n\x7f\x1b[31m", NULL, NULL), "B\xc3\xa4r...[31m");
 	ck_assert_str_eq(device_name(&bare, "A", "CCID", "123"), "A");
 	ck_assert_str_eq(device_name(&extended, "A", NULL, "1"), "A (1) (lab)");
 }
@@ -142,6 +144,12 @@ START_TEST(test_choose_by_class)
 	ck_assert_uint_eq(list.count, 1);
 	ck_assert_str_eq(list.list[0].specs[0].base_name, "Acme Reader");
 	ck_assert_str_eq(list.list[0].specs[0].place, "1-3:1.10");
+	wanted_free(&list);
+	/* what nobody has listed may say anything of itself */
+	interface.manufacturer = "Acm\xc3\xa9\n";
+	interface.product_name = "\x1b[2J\xc2\x9b";
+	hotplug_choose(&list, &bundles, &rules, &interface);
+	ck_assert_str_eq(list.list[0].specs[0].base_name, "Acm... .[2J..");
 	wanted_free(&list);
 	interface.manufacturer = interface.product_name = NULL;
 	interface.path = "pci-0000:00:14.0-usb-0:3:1.10";
