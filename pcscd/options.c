@@ -189,6 +189,20 @@ static bool parse_array_socket(struct options *options, const char *text)
 	return ok;
 }
 
+/* The last number is nobody's. */
+static bool parse_id(const char *text, uint32_t *id)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || number >= UINT32_MAX)
+		return fail("\"%s\" is not the number of a user or group", text);
+	*id = (uint32_t)number;
+	return true;
+}
+
 /* "uid:N", "gid:N", "USER" or "@GROUP". */
 static bool parse_allow(struct options *options, const char *text)
 {
@@ -200,7 +214,7 @@ static bool parse_allow(struct options *options, const char *text)
 		return fail("too many --allow: %s", text);
 	rule->group = strncmp(text, "gid:", 4) == 0 || text[0] == '@';
 	if (strncmp(text, "uid:", 4) == 0 || strncmp(text, "gid:", 4) == 0) {
-		if (!parse_count(text + 4, &rule->id))
+		if (!parse_id(text + 4, &rule->id))
 			return false;
 	} else if (text[0] == '@') {
 		group = getgrnam(text + 1);
@@ -325,12 +339,20 @@ static bool take_value(struct options *options, int option, const char *value)
 	}
 }
 
+/* A variable of the environment; an empty one, as in "NAME=" of a service's settings, is none. */
+static const char *variable(const char *name)
+{
+	const char *value = secure_getenv(name);
+
+	return value && *value ? value : NULL;
+}
+
 /* Defaults, some of which the environment may change. */
 static bool set_defaults(struct options *options)
 {
-	const char *socket = secure_getenv("PCSCLITE_CSOCK_NAME");
-	const char *drivers = secure_getenv("PCSCLITE_HP_DROPDIR");
-	const char *state = secure_getenv("STATE_DIRECTORY");
+	const char *socket = variable("PCSCLITE_CSOCK_NAME");
+	const char *drivers = variable("PCSCLITE_HP_DROPDIR");
+	const char *state = variable("STATE_DIRECTORY");
 
 	*options = (struct options){
 		.log_level = PCSC_LOG_ERROR,

@@ -105,7 +105,8 @@ START_TEST(test_ours)
 {
 	ck_assert_int_eq(parse("--socket /tmp/x --drivers /d --state /st --ready-fd 7 --lease 0.5 "
 			       "--power-grace 0 --max-connections-per-user 9 --array-socket /y:32 "
-			       "--allow uid:7 --allow gid:8 --allow root --allow @root"),
+			       "--allow uid:7 --allow gid:8 --allow root --allow @root "
+			       "--allow uid:4294967294"),
 		OPTIONS_RUN);
 	ck_assert_str_eq(options.socket, "/tmp/x");
 	ck_assert_str_eq(options.pid_file, "/tmp/x.pid");
@@ -117,11 +118,12 @@ START_TEST(test_ours)
 	ck_assert_uint_eq(options.max_connections_per_user, 9);
 	ck_assert_str_eq(options.array_socket, "/y");
 	ck_assert_uint_eq(options.array_length, 32);
-	ck_assert_uint_eq(options.allow_count, 4);
+	ck_assert_uint_eq(options.allow_count, 5);
 	ck_assert(!options.allow[0].group && options.allow[0].id == 7);
 	ck_assert(options.allow[1].group && options.allow[1].id == 8);
 	ck_assert(!options.allow[2].group && options.allow[2].id == 0);
 	ck_assert(options.allow[3].group && options.allow[3].id == 0);
+	ck_assert(!options.allow[4].group && options.allow[4].id == 4294967294);
 }
 END_TEST
 
@@ -149,6 +151,15 @@ START_TEST(test_environment)
 	ck_assert_str_eq(options.state, "/envstate");
 	ck_assert_int_eq(parse("--socket /tmp/line"), OPTIONS_RUN);
 	ck_assert_str_eq(options.socket, "/tmp/line");
+	/* as a service's settings may have them */
+	setenv("PCSCLITE_CSOCK_NAME", "", 1);
+	setenv("PCSCLITE_HP_DROPDIR", "", 1);
+	setenv("STATE_DIRECTORY", "", 1);
+	ck_assert_int_eq(parse(""), OPTIONS_RUN);
+	ck_assert_str_eq(options.socket, CARDWIRE_IPCDIR "/pcscd.comm");
+	ck_assert(!options.socket_chosen);
+	ck_assert_str_eq(options.drivers, CARDWIRE_USBDROPDIR);
+	ck_assert_ptr_null(options.state);
 }
 END_TEST
 
@@ -166,7 +177,8 @@ static const char *const wrong[] = { "--nonsense", "-z", "argument", "-f argumen
 	"-t -1", "-t 99999999999", "--lease -1", "--lease x", "--lease nan", "--lease 1e99",
 	"--ready-fd x", "--array-socket /x", "--array-socket /x:0", "--array-socket /x:9999",
 	"--array-socket :3", "--allow nosuchuserhere", "--allow @nosuchgrouphere", "--allow uid:x",
-	"--force-reader-polling=0", "--socket=" };
+	"--allow uid:-1", "--allow uid:4294967295", "--allow gid:", "--force-reader-polling=0",
+	"--socket=" };
 
 START_TEST(test_wrong)
 {
