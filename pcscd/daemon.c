@@ -32,6 +32,17 @@ static _Noreturn void wait_for_child(int fd)
 	_exit(n == 1 ? code : CHILD_DIED);
 }
 
+void daemon_open_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void leave_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -120,32 +131,56 @@ static bool is_at(int fd, const char *path)
 	       mine.st_dev == there.st_dev;
 }
 
+/*
+ * Opens the file, which is made if it isn't there. One that another user's daemon made may be read
+ * only: *foreign.
+ */
+static int open_pid_file(const char *path, bool *foreign)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	*foreign = fd < 0 && errno == EACCES;
+	if (*foreign)
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		log_line(PCSC_LOG_CRITICAL, "cannot make %s: %s", path, strerror(errno));
+	return fd;
+}
+
+static void tell_holder(const char *path, pid_t holder)
+{
+	if (holder)
+		log_line(PCSC_LOG_CRITICAL, "another pcscd (pid %ld) is running: it holds %s",
+			(long)holder, path);
+	else
+		log_line(PCSC_LOG_CRITICAL, "another pcscd is just starting: it holds %s", path);
+}
+
 int pid_file_lock(const char *path, pid_t *holder)
 {
 	*holder = 0;
 	if (!make_folder(path))
 		return -1;
 	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
-		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+		bool foreign;
+		int fd = open_pid_file(path, &foreign);
 
-		if (fd < 0) {
-			log_line(PCSC_LOG_CRITICAL, "cannot make %s: %s", path, strerror(errno));
+		if (fd < 0)
 			return -1;
-		}
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 			*holder = read_pid(fd);
-			if (*holder)
-				log_line(PCSC_LOG_CRITICAL,
-					"another pcscd (pid %ld) is running: it holds %s",
-					(long)*holder, path);
-			else
-				log_line(PCSC_LOG_CRITICAL,
-					"another pcscd is just starting: it holds %s", path);
+			tell_holder(path, *holder);
 			close(fd);
 			return -1;
 		}
-		if (is_at(fd, path))
+		if (!foreign && is_at(fd, path))
 			return fd;
+		/* Its daemon is dead: the folder is ours, and so is the place. */
+		if (foreign && is_at(fd, path) && unlink(path) < 0) {
+			log_line(PCSC_LOG_CRITICAL, "cannot replace %s: %s", path, strerror(errno));
+			close(fd);
+			return -1;
+		}
 		close(fd);
 	}
 	log_line(PCSC_LOG_CRITICAL, "%s is replaced again and again", path);
@@ -157,6 +192,8 @@ bool pid_file_write(int fd)
 	char text[32];
 	int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
+	/* Whatever the umask: whoever finds it may ask whether we live. */
+	(void)fchmod(fd, 0644);
 	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)length, 0) == length)
 		return true;
 	log_line(PCSC_LOG_CRITICAL, "cannot write the pid file: %s", strerror(errno));
@@ -198,7 +235,11 @@ static bool is_served(const struct sockaddr_un *address, socklen_t size)
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length);
 	if (fd >= 0)
 		close(fd);
-	if (error == ECONNREFUSED || error == ENOENT)
+	/*
+	 * EACCES: another user's, such as the one for recordings. Since we hold the pid file, and
+	 * nobody serves the main socket, its daemon is dead.
+	 */
+	if (error == ECONNREFUSED || error == ENOENT || error == EACCES)
 		return false;
 	if (error == 0 || error == EAGAIN)
 		log_line(PCSC_LOG_CRITICAL, "another daemon (pid %ld) serves %s", (long)peer.pid,

@@ -11,6 +11,12 @@
 #include <sys/types.h>
 
 /*
+ * Opens those of the standard streams that are closed on /dev/null, so that nothing of ours gets their
+ * numbers: what is printed would go there.
+ */
+void daemon_open_streams(void);
+
+/*
  * Goes to the background: returns in a new process in a session of its own, with standard streams
  * on /dev/null. The first process waits until daemon_tell_parent() and exits with the code told
  * there, or with 2 if the new process dies before. Returns a descriptor for daemon_tell_parent(),

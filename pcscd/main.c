@@ -2,11 +2,12 @@
 /* The daemon's start and end: options, sockets, pid file, background. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
@@ -15,14 +16,17 @@
 #include "pcscd/check.h"
 #include "pcscd/clients/recording.h"
 #include "pcscd/clients/status.h"
+#include "pcscd/clock.h"
 #include "pcscd/daemon.h"
 #include "pcscd/log.h"
 #include "pcscd/options.h"
+#include "pcscd/readers/driver.h"
 #include "pcscd/rim.h"
 #include "wire/status_path.h"
 
 #define DEFAULT_ARRAY 16 /* PCSCLITE_MAX_READERS_CONTEXTS of clients as they are built by default */
 #define SOCKETS_MAX   2
+#define UNLOAD_NS     (5 * CLOCK_S) /* for the ends of drivers' libraries, after all else has ended */
 
 struct start {
 	struct options options;
@@ -36,17 +40,6 @@ struct start {
 	int pid_file;
 	int parent; /* tells the process that waits for us, -1: nobody waits */
 };
-
-/* Many clients mean many descriptors; the hard limit is the administrator's word. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
 
 /* In colours means for somebody who looks at it, whatever the manager connected. */
 static enum log_sink choose_sink(const struct options *options, bool background)
@@ -138,10 +131,10 @@ static bool open_sockets(struct start *start)
 	start->pid_file = pid_file_lock(options->pid_file, &holder);
 	if (start->pid_file < 0)
 		return false;
-	open_status(start);
-	open_recording(start);
 	if (!add_socket(start, start->inherited ? fd : listen_at(options->socket), DEFAULT_ARRAY))
 		return false;
+	open_status(start);
+	open_recording(start);
 	return !options->array_socket ||
 	       add_socket(start, listen_at(options->array_socket), options->array_length);
 }
@@ -205,11 +198,38 @@ static int run(struct start *start)
 	return code;
 }
 
+static atomic_bool unloaded;
+
+static void *end_anyway(void *nothing)
+{
+	struct timespec until = clock_timespec(clock_now() + UNLOAD_NS);
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		;
+	if (atomic_load(&unloaded))
+		return nothing;
+	log_line(PCSC_LOG_ERROR, "the library of a driver did not end within %d s",
+		(int)(UNLOAD_NS / CLOCK_S));
+	_exit(EXIT_FAILURE);
+}
+
+/* What a library does when it is unloaded is its own code: it may hang. */
+static void unload_drivers(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, end_anyway, NULL) == 0)
+		pthread_detach(thread);
+	driver_unload_idle();
+	atomic_store(&unloaded, true);
+}
+
 int main(int argc, char *argv[])
 {
 	struct start start = { .status_fd = -1, .recording_fd = -1, .pid_file = -1, .parent = -1 };
 	int code = EXIT_FAILURE;
 
+	daemon_open_streams();
 	switch (options_parse(&start.options, argc, argv)) {
 	case OPTIONS_DONE:
 		code = EXIT_SUCCESS;
@@ -227,14 +247,16 @@ int main(int argc, char *argv[])
 		}
 		start_log(&start.options, false);
 		rim_block_signals();
-		raise_descriptor_limit();
 		code = run(&start);
+		/* Threads that hang in a driver still use what would be freed. */
+		if (code < 0) {
+			log_close();
+			_exit(EXIT_FAILURE);
+		}
+		unload_drivers();
 		break;
 	}
 	log_close();
-	/* Threads that hang in a driver still use what would be freed. */
-	if (code < 0)
-		_exit(EXIT_FAILURE);
 	options_free(&start.options);
 	return code;
 }

@@ -116,7 +116,7 @@ static void want_configured(struct rim *rim, struct wanted_list *list, struct co
 		reader->device ? reader->device : "", reader->channel);
 	wanted.specs[0] = (struct reader_spec){
 		.base_name = wanted_string(list, "%s", name),
-		.library = wanted_string(list, "%s", reader->library),
+		.library = wanted_library(list, reader->library),
 		.device = reader->device ? wanted_string(list, "%s", reader->device) : NULL,
 		.channel = reader->channel,
 		.origin = wanted_string(list, "%s", reader->origin),
@@ -136,8 +136,12 @@ static void scan_conf(struct rim *rim, bool again)
 
 	/* The default folder need not be there; one that was asked for must. */
 	if (readers_conf_load(&conf, options->config) < 0 &&
-		(options->config_chosen || errno != ENOENT))
-		log_line(PCSC_LOG_ERROR, "%s: %s", options->config, strerror(errno));
+		(options->config_chosen || errno != ENOENT)) {
+		log_line(PCSC_LOG_ERROR, "%s: %s%s", options->config, strerror(errno),
+			again ? ": the configured readers stay as they are" : "");
+		readers_conf_free(&conf);
+		return;
+	}
 	for (size_t i = 0; i < conf.count; i++)
 		want_configured(rim, &list, &conf.readers[i]);
 	inventory_sync(rim->inventory, INVENTORY_CONF, list.list, list.count, again, clock_now());
@@ -236,7 +240,7 @@ static void take_time(struct rim *rim)
 		sd_notify(0, "WATCHDOG=1");
 		rim->watchdog_at = now + rim->watchdog;
 	}
-	if (rim->options->auto_exit && now >= rim->exit_at && server_connections() == 0) {
+	if (rim->options->auto_exit && now >= rim->exit_at && server_retire()) {
 		log_line(PCSC_LOG_INFO, "stopping: no client for %d s",
 			(int)(AUTO_EXIT_NS / CLOCK_S));
 		rim->stop = true;
@@ -358,7 +362,6 @@ static bool stop_all(void)
 
 static void close_rim(struct rim *rim)
 {
-	driver_unload_idle();
 	places_save();
 	places_close();
 	access_close(rim->access);

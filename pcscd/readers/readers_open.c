@@ -18,12 +18,17 @@
 #define SLOTS_MAX 256
 #define ORDER_NS  (100 * CLOCK_MS) /* of that, what is left once the order is given up */
 
-/* Is the other an earlier device of the same driver that is still being opened? With the table's
- * lock held. */
+/* Must the two have different digits: to their driver, or to clients, since their names are equal? */
+static bool share_digits(const struct device *a, const struct device *b)
+{
+	return strcmp(a->library, b->library) == 0 || strcmp(a->base_name, b->base_name) == 0;
+}
+
+/* Is the other an earlier device that is still being opened, and may take a digit that this one
+ * might? With the table's lock held. */
 static bool precedes(const struct device *other, const struct device *device)
 {
-	return other->id < device->id && other->opening &&
-	       strcmp(other->library, device->library) == 0;
+	return other->id < device->id && other->opening && share_digits(other, device);
 }
 
 static bool is_preceded(const struct device *device)
@@ -51,7 +56,7 @@ static void leave_digits(const struct device *device, bool used[DIGITS])
 }
 
 /*
- * The lowest digit that no other device of the driver has, or the one the reader had last. Devices
+ * The lowest digit that no other device of the driver or name has, or the one it had last. Devices
  * get them in the order in which they were added, so one waits (a little) for those before it to be
  * opened or to fail; where that takes too long they are expected to be opened. A driver that takes
  * one device only is not asked for a second one, unless both come from the bus. Returns false if
@@ -71,11 +76,11 @@ static bool choose_digit(struct device *device)
 			break;
 	}
 	for (struct device *other = readers_table.devices; other; other = other->next) {
-		if (other == device || other->digit < 0 ||
-			strcmp(other->library, device->library) != 0)
+		if (other == device || other->digit < 0 || !share_digits(other, device))
 			continue;
 		used[other->digit] = true;
-		if (!(device->hotplug && other->hotplug) && other->simultaneous)
+		if (strcmp(other->library, device->library) == 0 &&
+			!(device->hotplug && other->hotplug) && other->simultaneous)
 			limit = other->simultaneous;
 	}
 	leave_digits(device, used);
@@ -113,10 +118,12 @@ static const char *base_of(
 {
 	size_t length = BASE_MAX;
 
+	/* There are drivers that agree to any tag, and write nothing. */
+	memset(base, 0, BASE_MAX + 1);
 	if (!device->hotplug ||
 		driver_get_capability(channel, TAG_IFD_CARDWIRE_NAME, base, &length) !=
 			IFD_SUCCESS ||
-		length == 0 || length > BASE_MAX)
+		length == 0 || length > BASE_MAX || memchr(base, '\0', length))
 		return device->base_name;
 	for (size_t i = 0; i < length; i++)
 		if ((unsigned char)base[i] < ' ' || base[i] == 0x7F)

@@ -9,10 +9,13 @@
  *   absent     there is no such device (IFD_NO_SUCH_DEVICE)
  *   empty      there is no card
  *   poll       there is no poll function: the daemon has to poll
+ *
+ * Built with NULL_STUCK it does not end when it is unloaded.
  */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct own {
 	bool empty;
@@ -129,3 +132,11 @@ EXPORT RESPONSECODE IFDHControl(DWORD Lun, DWORD dwControlCode, PUCHAR TxBuffer,
 	*pdwBytesReturned = 0;
 	return IFD_ERROR_NOT_SUPPORTED;
 }
+
+#ifdef NULL_STUCK
+__attribute__((destructor)) static void stay(void)
+{
+	for (;;)
+		pause();
+}
+#endif

@@ -16,6 +16,8 @@
 #include "suite.h"
 #include "pcscd/daemon.h"
 
+#define NOBODY 65534
+
 static char folder[32];
 static char place[128];
 static char *said;
@@ -181,6 +183,65 @@ START_TEST(test_stale_pid_file)
 }
 END_TEST
 
+/* As an ordinary user, in a folder of his: what files of others are to him is a matter of modes. */
+static int start_over_leftovers(void)
+{
+	char left[160];
+	pid_t holder;
+	int lock;
+
+	if (geteuid() == 0 && (setgid(NOBODY) < 0 || setuid(NOBODY) < 0))
+		return 1;
+	snprintf(left, sizeof(left), "%s.other", place);
+	close(listen_at(left));
+	lock = pid_file_lock(place, &holder);
+	if (lock < 0 || chmod(place, 0444) < 0 || chmod(left, 0400) < 0)
+		return 2;
+	/* a live one's stays */
+	if (pid_file_lock(place, &holder) >= 0 || access(place, F_OK) < 0)
+		return 3;
+	close(lock);
+	lock = pid_file_lock(place, &holder);
+	if (lock < 0 || !pid_file_write(lock) || pid_file_holder(place) != getpid())
+		return 4;
+	return listen_at(left) >= 0 && connects(left) == 0 ? 0 : 5;
+}
+
+/* Where root's daemon was killed, that of the service's user starts. */
+START_TEST(test_left_by_another_user)
+{
+	pid_t child;
+	int status;
+
+	if (geteuid() == 0)
+		ck_assert_int_eq(chown(folder, NOBODY, NOBODY), 0);
+	capture_begin();
+	child = fork();
+	if (child == 0)
+		_exit(start_over_leftovers());
+	waitpid(child, &status, 0);
+	said = capture_end();
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x: %s", status, said);
+	ck_assert_msg(strstr(said, "another pcscd ") != NULL, "%s", said);
+}
+END_TEST
+
+/* Readable for all, so that anybody may see whether it lives. */
+START_TEST(test_mode_of_pid_file)
+{
+	struct stat status;
+	pid_t holder;
+	int lock;
+
+	umask(077);
+	lock = pid_file_lock(place, &holder);
+	ck_assert(pid_file_write(lock));
+	ck_assert_int_eq(fstat(lock, &status), 0);
+	ck_assert_uint_eq(status.st_mode & 0777, 0644);
+	pid_file_unlock(lock, place);
+}
+END_TEST
+
 /* The starting process ends with the code it is told, or 2 if nobody is left to tell it. */
 static int exit_code_of_background(int told)
 {
@@ -218,6 +279,8 @@ int main(void)
 	tcase_add_test(tests, test_wrong_place);
 	tcase_add_test(tests, test_pid_file);
 	tcase_add_test(tests, test_stale_pid_file);
+	tcase_add_test(tests, test_left_by_another_user);
+	tcase_add_test(tests, test_mode_of_pid_file);
 	tcase_add_test(tests, test_background);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
