@@ -27,8 +27,14 @@ struct client {
 	atomic_uint_fast64_t calling; /* id of the slot whose driver runs a call for it, or 0 */
 	atomic_bool gone;             /* it has hung up */
 	atomic_bool cancellable;      /* that call is one that SCardCancel ends */
-	atomic_bool cancelled;        /* and it has come */
+	atomic_uint cancels;          /* SCardCancels that have come, */
+	atomic_uint cancels_seen;     /* and those that ended something, or found nothing to end */
 };
+
+static inline bool card_client_cancelled(const struct client *client)
+{
+	return atomic_load(&client->cancels) != atomic_load(&client->cancels_seen);
+}
 
 struct card {
 	struct share_handle share;

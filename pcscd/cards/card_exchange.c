@@ -141,27 +141,56 @@ static uint32_t control_failed(struct slot *slot, RESPONSECODE rc)
 	}
 }
 
-static RESPONSECODE control_cancellably(
+/* Has SCardCancel come for the call? It is used up by that. */
+static bool take_cancel(struct client *client)
+{
+	unsigned cancels = atomic_load(&client->cancels);
+
+	return atomic_exchange(&client->cancels_seen, cancels) != cancels;
+}
+
+/* A code for which the user is waited for: until SCardCancel comes, or has come before. */
+static uint32_t control_cancellably(
+	struct client *client, struct slot *slot, uint32_t code, struct card_exchange *exchange)
+{
+	RESPONSECODE rc = IFD_RESPONSE_TIMEOUT;
+
+	/* Who cancels counts first and then looks here: one sees the other. */
+	atomic_store(&client->cancellable, true);
+	if (!card_client_cancelled(client))
+		rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length,
+			exchange->rx, &exchange->rx_length);
+	atomic_store(&client->cancellable, false);
+	if (take_cancel(client) && rc != IFD_SUCCESS)
+		return SCARD_E_CANCELLED;
+	return rc == IFD_SUCCESS ? SCARD_S_SUCCESS : control_failed(slot, rc);
+}
+
+static uint32_t control(
 	struct client *client, struct slot *slot, uint32_t code, struct card_exchange *exchange)
 {
 	RESPONSECODE rc;
 
-	atomic_store(&client->cancelled, false);
-	atomic_store(&client->cancellable, wire_control_waits(code));
+	if (wire_control_waits(code))
+		return control_cancellably(client, slot, code, exchange);
 	rc = driver_control(slot->channel, code, exchange->tx, exchange->tx_length, exchange->rx,
 		&exchange->rx_length);
-	atomic_store(&client->cancellable, false);
-	return rc;
+	return rc == IFD_SUCCESS ? SCARD_S_SUCCESS : control_failed(slot, rc);
 }
 
 uint32_t card_control(struct client *client, struct card *card, struct slot_call *call,
 	uint32_t code, struct card_exchange *exchange)
 {
 	struct slot *slot = card->slot;
-	RESPONSECODE rc;
 	uint32_t rv;
 
 	exchange->rx_length = 0;
+	if (wire_control_waits(code) && card_client_cancelled(client)) {
+		/* Perhaps while it stood in the queue. */
+		slot_cancel_call(slot, call);
+		take_cancel(client);
+		return SCARD_E_CANCELLED;
+	}
 	rv = card_begin_call(client, card, call, SHARE_TRY, "control");
 	if (rv != SCARD_S_SUCCESS)
 		return rv;
@@ -171,13 +200,9 @@ uint32_t card_control(struct client *client, struct card *card, struct slot_call
 	} else {
 		exchange->rx_length = WIRE_DATA;
 		driver_set_client(slot->channel, client->peer.uid);
-		rc = control_cancellably(client, slot, code, exchange);
-		if (rc != IFD_SUCCESS) {
+		rv = control(client, slot, code, exchange);
+		if (rv != SCARD_S_SUCCESS)
 			exchange->rx_length = 0;
-			rv = control_failed(slot, rc);
-			if (atomic_exchange(&client->cancelled, false))
-				rv = SCARD_E_CANCELLED;
-		}
 	}
 	card_leave_driver(client, slot, call);
 	if (rv == SCARD_S_SUCCESS && exchange->rx_length > exchange->limit)

@@ -185,6 +185,8 @@ uint32_t slot_ask(struct slot *slot, struct slot_call *call)
 		call->state = SLOT_CALL_IDLE;
 		return call->wait.rv;
 	}
+	if (call->state == SLOT_CALL_WAITING)
+		return SLOT_PARKED;
 	call->slot = slot;
 	if (share_ask(&slot->share, &call->wait, clock_now()) == SHARE_WAIT) {
 		call->state = SLOT_CALL_WAITING;

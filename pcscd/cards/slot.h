@@ -121,7 +121,8 @@ void slot_unlock(struct slot *slot);
 
 /*
  * Asks for what call->wait says (see share.h; deadline included), or, when the call has waited,
- * tells what came of it. SCARD_S_SUCCESS: granted. SLOT_PARKED: wait for granted(). Others: refused.
+ * tells what came of it. SCARD_S_SUCCESS: granted. SLOT_PARKED: wait for granted(), perhaps again.
+ * Others: refused.
  * With the lock held.
  */
 uint32_t slot_ask(struct slot *slot, struct slot_call *call);

@@ -58,18 +58,19 @@ enum session_outcome command_states_size(
 {
 	struct wire_states_size *body = &request->body.states_size;
 
-	(void)session;
-	body->slots = (uint32_t)slots_places();
+	session->places_told = slots_places();
+	body->slots = (uint32_t)session->places_told;
 	return command_reply(answer, body, sizeof(*body));
 }
 
+/* The client reads as many as it was told, even if there are more by now. */
 enum session_outcome command_states_array(
 	struct session *session, struct wire_request *request, struct session_answer *answer)
 {
 	(void)request;
 	if (park_until_settled(session))
 		return SESSION_PARK;
-	return reply_states(answer, slots_places());
+	return reply_states(answer, session->places_told ? session->places_told : slots_places());
 }
 
 static void start_waiting(struct session *session)

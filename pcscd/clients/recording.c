@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "pcscd/clients/peer.h"
+#include "pcscd/clients/spare.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 #include "pcscd/readers/driver.h"
@@ -23,7 +24,8 @@
 enum {
 	DRIVERS = 16,
 	REQUEST_MAX = 1024,
-	LOOK_MS = 200, /* between looks whether the client is still there */
+	LOOK_MS = 200,  /* between looks whether the client is still there */
+	FULL_MS = 1000, /* and whether there are descriptors again */
 };
 
 static struct {
@@ -207,6 +209,18 @@ static bool start_client(int fd)
 	return started;
 }
 
+/* False: no descriptor is left for the connection that waits. */
+static bool accept_one(void)
+{
+	int fd = spare_accept(recording.listen_fd, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return errno != EMFILE && errno != ENFILE;
+	if (!admit(fd) || !start_client(fd))
+		close(fd);
+	return true;
+}
+
 static void *recording_main(void *arg)
 {
 	struct pollfd fds[] = {
@@ -214,13 +228,12 @@ static void *recording_main(void *arg)
 		{ .fd = recording.listen_fd, .events = POLLIN },
 	};
 
-	while (fds[0].revents == 0) {
-		int fd = -1;
+	bool full = false;
 
-		if (poll(fds, 2, -1) > 0 && (fds[1].revents & POLLIN))
-			fd = accept4(recording.listen_fd, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0 && (!admit(fd) || !start_client(fd)))
-			close(fd);
+	while (fds[0].revents == 0) {
+		fds[1].revents = 0;
+		poll(fds, full ? 1 : 2, full ? FULL_MS : -1);
+		full = (full || (fds[1].revents & POLLIN)) && !accept_one();
 	}
 	return arg;
 }

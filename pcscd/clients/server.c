@@ -13,6 +13,7 @@
 #include "pcscd/clients/pool.h"
 #include "pcscd/clients/session.h"
 #include "pcscd/clients/sessions.h"
+#include "pcscd/clients/spare.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 #include "pcscd/timers.h"
@@ -20,6 +21,7 @@
 #define LISTENERS_MAX        8
 #define LISTENER_KEY         UINT64_C(16) /* and on: epoll keys of listeners */
 #define FDS_KEPT             128          /* descriptors that connections leave to the rest */
+#define ACCEPTS_IN_A_ROW     32           /* before others have their turn */
 #define CONNECTIONS_PER_USER 16384
 #define SILENT_PER_USER      1024
 
@@ -30,9 +32,10 @@ static struct {
 		unsigned array_length;
 	} listeners[LISTENERS_MAX];
 	unsigned listener_count;
-	atomic_bool stopping; /* no more connections are taken */
-	int spare; /* given up for a moment to refuse a connection when descriptors run out */
-} server = { .spare = -1 };
+	atomic_bool stopping;  /* no more connections are taken */
+	atomic_uint accepting; /* threads that may take one */
+	atomic_bool starved;   /* a connection waits for a descriptor */
+} server;
 
 void server_defaults(struct server_config *config)
 {
@@ -46,11 +49,6 @@ void server_defaults(struct server_config *config)
 const struct server_config *server_config(void)
 {
 	return &server.config;
-}
-
-unsigned server_connections(void)
-{
-	return sessions_count();
 }
 
 /* Connections need descriptors: takes as many as the system allows, and leaves others a part. */
@@ -73,36 +71,64 @@ static void raise_fd_limit(void)
 		server.config.max_connections_per_user = most;
 }
 
-/* No descriptor is left for a connection: it is taken and closed, so that it doesn't wait. */
-static void refuse(int listen_fd)
-{
-	int fd;
-
-	log_line(PCSC_LOG_ERROR, "connection refused: no file descriptors are left");
-	if (server.spare < 0)
-		return;
-	close(server.spare);
-	fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	server.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-/* Accepts one connection; false when there are no more. */
+/* Accepts one connection; false when there are no more, or no descriptors. */
 static bool accept_one(int listen_fd, unsigned array_length)
 {
 	struct peer peer;
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = spare_accept(listen_fd, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-		refuse(listen_fd);
+	if (fd < 0 && errno == ECONNREFUSED) {
+		log_line(PCSC_LOG_ERROR, "connection refused: no file descriptors are left");
 		return true;
 	}
+	/* Tried once more, since one may have become free before server_fd_freed() would tell. */
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return !atomic_exchange(&server.starved, true);
 	if (fd < 0)
 		return errno == ECONNABORTED || errno == EINTR;
 	if (peer_of(fd, &peer) < 0 || !sessions_add(fd, &peer, array_length))
 		close(fd);
 	return true;
+}
+
+static void watch_listener(unsigned at)
+{
+	pool_rewatch(server.listeners[at].fd, LISTENER_KEY + at, EPOLLIN | EPOLLET);
+}
+
+/* What is left of a crowd is told of again, when others have had their turn. */
+static void accept_some(unsigned at)
+{
+	int fd = server.listeners[at].fd;
+	unsigned array_length = server.listeners[at].array_length;
+	unsigned count = 0;
+
+	atomic_fetch_add(&server.accepting, 1);
+	while (!atomic_load(&server.stopping) && count < ACCEPTS_IN_A_ROW &&
+		accept_one(fd, array_length))
+		count++;
+	if (count == ACCEPTS_IN_A_ROW)
+		watch_listener(at);
+	atomic_fetch_sub(&server.accepting, 1);
+}
+
+void server_fd_freed(void)
+{
+	if (!atomic_load(&server.starved) || !atomic_exchange(&server.starved, false))
+		return;
+	for (unsigned i = 0; i < server.listener_count; i++)
+		watch_listener(i);
+}
+
+bool server_retire(void)
+{
+	atomic_store(&server.stopping, true);
+	if (atomic_load(&server.accepting) == 0 && sessions_count() == 0)
+		return true;
+	atomic_store(&server.stopping, false);
+	for (unsigned i = 0; i < server.listener_count; i++)
+		watch_listener(i);
+	return false;
 }
 
 static void ready(uint64_t key, uint32_t events)
@@ -115,11 +141,7 @@ static void ready(uint64_t key, uint32_t events)
 		return;
 	}
 	if (key < SESSIONS_FIRST_KEY) {
-		unsigned at = (unsigned)(key - LISTENER_KEY);
-
-		while (!atomic_load(&server.stopping) &&
-			accept_one(server.listeners[at].fd, server.listeners[at].array_length))
-			;
+		accept_some((unsigned)(key - LISTENER_KEY));
 		return;
 	}
 	session = sessions_find(key);
@@ -140,7 +162,8 @@ int server_start(const struct server_config *config)
 	server.config = *config;
 	server.listener_count = 0;
 	atomic_store(&server.stopping, false);
-	server.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	atomic_store(&server.starved, false);
+	spare_open();
 	raise_fd_limit();
 	if (pool_start(ready) == 0 && timers_start() == 0)
 		return 0;
@@ -218,7 +241,6 @@ bool server_end(int64_t deadline)
 	if (!pool_stop(deadline))
 		return false;
 	timers_stop();
-	close(server.spare);
-	server.spare = -1;
+	spare_close();
 	return true;
 }

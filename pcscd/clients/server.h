@@ -88,8 +88,14 @@ void server_access_verdict(uint64_t ticket, bool allowed);
 /* The configuration that server_start() was given. */
 const struct server_config *server_config(void);
 
-/* Number of open connections. */
-unsigned server_connections(void);
+/* A connection has closed its descriptor: one that waits for it is accepted. For sessions. */
+void server_fd_freed(void);
+
+/*
+ * Stops accepting if there is no connection, nor one being accepted: who comes from then on waits
+ * for the next daemon. False if there is; then nothing has changed.
+ */
+bool server_retire(void);
 
 /*
  * Stops accepting and closes all connections; transactions end as when a client dies, and calls

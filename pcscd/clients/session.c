@@ -14,11 +14,17 @@
 #include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
+#include "wire/control.h"
 
 #define CONTAINER(pointer, type, member)                                                           \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define WATCH_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
+
+/* Mail that may abort a call, which takes locks; so only who holds none brings it. */
+#define ABORTING (SESSION_HANGUP | SESSION_CANCELLED | SESSION_TIMER)
+
+#define TURN_REQUESTS 32 /* that a client may have handled before others have their turn */
 
 #define OUTPUT_NS      (10 * CLOCK_S)   /* for a client to take its answer */
 #define MESSAGE_NS     (10 * CLOCK_S)   /* for a client to complete a message */
@@ -135,7 +141,8 @@ static void abort_call(struct session *session)
 	bool gone = atomic_load(&session->client.gone);
 	struct slot *slot;
 
-	if (!gone && !atomic_load(&session->client.cancellable))
+	if (!gone && !(atomic_load(&session->client.cancellable) &&
+			     card_client_cancelled(&session->client)))
 		return;
 	slot = slots_by_id(atomic_load(&session->client.calling));
 	if (!slot)
@@ -152,12 +159,12 @@ static bool post(struct session *session, unsigned mail)
 
 	if (mail & SESSION_HANGUP)
 		atomic_store(&session->client.gone, true);
-	if ((mail & SESSION_CANCELLED) && atomic_load(&session->client.cancellable))
-		atomic_store(&session->client.cancelled, true);
+	if (mail & SESSION_CANCELLED)
+		atomic_fetch_add(&session->client.cancels, 1);
 	old = atomic_fetch_or(&session->mail, mail | SESSION_RUNNING);
 	if (!(old & SESSION_RUNNING))
 		return true;
-	if (atomic_load(&session->client.gone) || atomic_load(&session->client.cancelled))
+	if (mail & ABORTING)
 		abort_call(session);
 	return false;
 }
@@ -239,6 +246,7 @@ static void close_session(struct session *session)
 	sessions_remove(session);
 	timer_cancel(&session->timer);
 	close(session->fd);
+	server_fd_freed();
 	drop_bytes(&session->in);
 	drop_bytes(&session->out);
 	free(session->allowed_reader);
@@ -389,7 +397,7 @@ static bool consume(struct session *session, const uint8_t *bytes, size_t length
 	size_t needed;
 
 	*used = 0;
-	while (*used < length && session->out.length == 0) {
+	while (*used < length && session->out.length == 0 && session->handled < TURN_REQUESTS) {
 		switch (wire_decode(
 			bytes + *used, length - *used, session->dialect, &request, &needed)) {
 		case WIRE_BAD:
@@ -403,6 +411,7 @@ static bool consume(struct session *session, const uint8_t *bytes, size_t length
 			break;
 		}
 		clear_deadline(session);
+		session->handled++;
 		if (session->dialect == WIRE_DIALECT_EXT)
 			peek_count(&session->peek, session->fd, request.tail_length);
 		if (!handle_request(session, &request))
@@ -482,7 +491,24 @@ static bool read_more(struct session *session)
 
 static bool can_read(const struct session *session)
 {
-	return session->parking == SESSION_NOT_PARKED && session->out.length == 0;
+	return session->parking == SESSION_NOT_PARKED && session->out.length == 0 &&
+	       session->handled < TURN_REQUESTS;
+}
+
+/*
+ * A client that sends without waiting for answers must not keep a thread for itself: when it has had
+ * its turn, the connection goes to the end of those that are ready, by way of epoll. A socket that
+ * takes data is told of at once, one that does not, when the client has read some.
+ */
+static bool end_turn(struct session *session)
+{
+	bool over = session->handled >= TURN_REQUESTS;
+	uint32_t events = WATCH_EVENTS | (over || session->out.length > 0 ? EPOLLOUT : 0);
+
+	if (!over && !session->yielded)
+		return true;
+	session->yielded = over;
+	return pool_rewatch(session->fd, session->client.id, events) == 0;
 }
 
 static bool serve_input(struct session *session)
@@ -491,7 +517,19 @@ static bool serve_input(struct session *session)
 		if (!(session->in.length > 0 ? read_more(session) : read_fresh(session)))
 			return false;
 	}
-	return true;
+	return end_turn(session);
+}
+
+/* Is the parked request one that SCardCancel ends? */
+static bool is_cancellable(const struct session *session)
+{
+	struct wire_request request;
+	size_t needed;
+
+	return wire_decode(session->in.data, session->in.length, session->dialect, &request,
+		       &needed) == WIRE_OK &&
+	       request.command == WIRE_CONTROL &&
+	       wire_control_waits(request.body.control.dwControlCode);
 }
 
 /* What is parked can go on: the request is handled again. */
@@ -503,7 +541,8 @@ static bool resume(struct session *session, unsigned mail)
 	case SESSION_NOT_PARKED:
 		return true;
 	case SESSION_PARKED_SLOT:
-		go_on = mail & SESSION_GRANTED;
+		go_on = (mail & SESSION_GRANTED) ||
+			((mail & SESSION_CANCELLED) && is_cancellable(session));
 		break;
 	case SESSION_PARKED_SETTLE:
 		go_on = mail & (SESSION_SETTLED | SESSION_TIMER);
@@ -592,7 +631,7 @@ static bool tell_watch(struct session *session)
 }
 
 /* Acts on what was in the mailbox. Returns false if the connection ends. */
-static bool act(struct session *session, unsigned mail)
+static bool act_on(struct session *session, unsigned mail)
 {
 	if (mail & SESSION_HANGUP)
 		return false;
@@ -601,7 +640,8 @@ static bool act(struct session *session, unsigned mail)
 							  : "it does not complete its request");
 		return false;
 	}
-	if (mail & SESSION_READABLE)
+	/* A cancel is for a request that was sent before: it may be in the socket yet. */
+	if (mail & (SESSION_READABLE | SESSION_CANCELLED))
 		session->readable = true;
 	if (session->out.length > 0 && !flush_output(session))
 		return false;
@@ -619,6 +659,19 @@ static bool act(struct session *session, unsigned mail)
 	if (session->in.length > 0 && can_read(session) && !consume_kept(session))
 		return false;
 	return serve_input(session);
+}
+
+/* The same; a cancel that has come, and met no request it could end, is used up by it. */
+static bool act(struct session *session, unsigned mail)
+{
+	unsigned cancels = atomic_load(&session->client.cancels);
+	bool good;
+
+	session->handled = 0;
+	good = act_on(session, mail);
+	if (mail & SESSION_CANCELLED)
+		atomic_store(&session->client.cancels_seen, cancels);
+	return good;
 }
 
 static void run(struct session *session)

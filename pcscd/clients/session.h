@@ -76,8 +76,10 @@ struct session {
 	int dialect;           /* see wire/wire.h */
 	unsigned array_length; /* states for peers below 4:6 */
 	bool closed;
-	bool greeted;  /* has sent a complete request: no longer counted as silent */
-	bool readable; /* the socket may have more data */
+	bool greeted;     /* has sent a complete request: no longer counted as silent */
+	bool readable;    /* the socket may have more data */
+	unsigned handled; /* requests in this turn (session.c) */
+	bool yielded;     /* it is watched for its next turn */
 
 	uint32_t context; /* hContext; 0: none */
 	struct card *cards;
@@ -105,6 +107,7 @@ struct session {
 	bool held; /* its states have not been sent: no message may come before them */
 	bool states_sent;
 	unsigned events_seen; /* events_count() when the states were sent to a 4:3 peer */
+	size_t places_told;   /* to a 4:6 peer, which reads as many states; 0: none */
 	struct events_waiter waiter;
 	struct events_waiter settle_waiter;
 	struct session_watch *watch;
@@ -134,7 +137,11 @@ struct session *session_new(int fd, uint64_t id, const struct peer *peer, unsign
 struct session *session_ref(struct session *session);
 void session_unref(struct session *session);
 
-/* Puts bits into the mailbox; runs the session on a pool thread if nobody does. Any thread. */
+/*
+ * Puts bits into the mailbox; runs the session on a pool thread if nobody does. Any thread; with
+ * SESSION_HANGUP, SESSION_CANCELLED and SESSION_TIMER, which may abort a call in a driver, without
+ * locks.
+ */
 void session_wake(struct session *session, unsigned mail);
 
 /* The same on a pool thread that has nothing else to do: runs it at once. */

@@ -213,16 +213,32 @@ unsigned sessions_count(void)
 	return count;
 }
 
+/* A reference to the first session from *fd on, which is then behind it; NULL: there is none. */
+static struct session *next_session(size_t *fd)
+{
+	struct session *session = NULL;
+
+	pthread_mutex_lock(&table.lock);
+	while (!session && *fd < table.size) {
+		if (table.by_fd[*fd])
+			session = session_ref(table.by_fd[*fd]);
+		++*fd;
+	}
+	pthread_mutex_unlock(&table.lock);
+	return session;
+}
+
 bool sessions_close_all(int64_t deadline)
 {
 	struct timespec until = clock_timespec(deadline);
+	struct session *session;
 	bool closed;
 
-	pthread_mutex_lock(&table.lock);
-	for (size_t i = 0; i < table.size; i++) {
-		if (table.by_fd[i])
-			session_wake(table.by_fd[i], SESSION_HANGUP);
+	for (size_t fd = 0; (session = next_session(&fd));) {
+		session_wake(session, SESSION_HANGUP);
+		session_unref(session);
 	}
+	pthread_mutex_lock(&table.lock);
 	while (table.count > 0) {
 		if (pthread_cond_clockwait(&table.changed, &table.lock, CLOCK_MONOTONIC, &until))
 			break;

@@ -13,16 +13,18 @@
 #include <unistd.h>
 
 #include "pcscd/clients/peer.h"
+#include "pcscd/clients/spare.h"
 #include "pcscd/clients/status_report.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
+
+#define FULL_MS 1000 /* between looks whether there are descriptors again */
 
 static struct {
 	pthread_t thread;
 	bool started;
 	int listen_fd;
 	int stop_fd; /* an eventfd: readable when the thread shall end */
-	int spare;   /* given up for a moment to refuse a connection when descriptors run out */
 } status;
 
 /* Milliseconds left, rounded up. */
@@ -67,37 +69,23 @@ static void serve(int fd)
 	free(text);
 }
 
-/* No descriptor is left for a connection: it is taken and closed, so that it doesn't wait. */
-static void refuse(void)
-{
-	int fd;
-
-	close(status.spare);
-	fd = accept4(status.listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
-		close(fd);
-	status.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
 static void close_all(void)
 {
 	close(status.listen_fd);
 	if (status.stop_fd >= 0)
 		close(status.stop_fd);
-	if (status.spare >= 0)
-		close(status.spare);
 }
 
-static void accept_one(void)
+/* False: no descriptor is left for the connection that waits. */
+static bool accept_one(void)
 {
-	int fd = accept4(status.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = spare_accept(status.listen_fd, SOCK_CLOEXEC);
 
-	if (fd >= 0) {
-		serve(fd);
-		close(fd);
-	} else if ((errno == EMFILE || errno == ENFILE) && status.spare >= 0) {
-		refuse();
-	}
+	if (fd < 0)
+		return errno != EMFILE && errno != ENFILE;
+	serve(fd);
+	close(fd);
+	return true;
 }
 
 static void *status_main(void *arg)
@@ -106,10 +94,12 @@ static void *status_main(void *arg)
 		{ .fd = status.stop_fd, .events = POLLIN },
 		{ .fd = status.listen_fd, .events = POLLIN },
 	};
+	bool full = false;
 
 	while (fds[0].revents == 0) {
-		if (poll(fds, 2, -1) > 0 && (fds[1].revents & POLLIN))
-			accept_one();
+		fds[1].revents = 0;
+		poll(fds, full ? 1 : 2, full ? FULL_MS : -1);
+		full = (full || (fds[1].revents & POLLIN)) && !accept_one();
 	}
 	return arg;
 }
@@ -122,7 +112,6 @@ void status_start(int listen_fd)
 		return;
 	status.listen_fd = listen_fd;
 	status.stop_fd = eventfd(0, EFD_CLOEXEC);
-	status.spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (status.stop_fd >= 0)
 		error = pthread_create(&status.thread, NULL, status_main, NULL);
 	status.started = error == 0;

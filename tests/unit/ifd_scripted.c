@@ -8,10 +8,11 @@
  *   01 HH LL   answers with HHLL bytes A5 and 90 00
  *   02         does not answer until it is aborted
  *   03         says that the device is gone
+ *   04         does not answer until the card is moved, whether it is aborted or not
  *   others     echoes the command and adds 90 00
  * Attributes: SCRIPTED_CARD, one byte, 0 takes the card out, 1 puts it in, 2 makes it mute (it
- * does not answer to reset any more). SCRIPTED_COUNTS, four
- * uint32_t: commands, resets, power-ups, power-downs since the reader was opened.
+ * does not answer to reset any more). SCRIPTED_COUNTS, five uint32_t: commands, resets, power-ups,
+ * power-downs, aborts since the reader was opened.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,7 +26,8 @@ struct own {
 	bool present;
 	bool mute;
 	bool aborted;
-	uint32_t counts[4];
+	bool moved;
+	uint32_t counts[5];
 };
 
 #include "tests/ifd_frame.h"
@@ -73,10 +75,12 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 	reader = frame_find(Lun);
 	if (reader && Tag == TAG_IFD_CARDWIRE_ABORT) {
 		reader->own.aborted = true;
+		reader->own.counts[4]++;
 	} else if (reader && Tag == SCRIPTED_CARD && Length == 1) {
 		reader->changed = reader->own.present != (Value[0] != 0);
 		reader->own.present = Value[0] != 0;
 		reader->own.mute = Value[0] == 2;
+		reader->own.moved = true;
 	} else {
 		rc = IFD_ERROR_TAG;
 	}
@@ -132,7 +136,7 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 	reader = frame_find(Lun);
 	if (reader) {
 		reader->own.counts[0]++;
-		reader->own.aborted = false;
+		reader->own.aborted = reader->own.moved = false;
 	}
 	if (!reader || (TxLength > 0 && TxBuffer[0] == 3)) {
 		rc = IFD_NO_SUCH_DEVICE;
@@ -140,6 +144,9 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 		rc = IFD_ICC_NOT_PRESENT;
 	} else if (TxLength > 0 && TxBuffer[0] == 2) {
 		frame_await(Lun, offsetof(struct reader, own.aborted), STUCK_S * 1000);
+		rc = IFD_COMMUNICATION_ERROR;
+	} else if (TxLength > 0 && TxBuffer[0] == 4) {
+		frame_await(Lun, offsetof(struct reader, own.moved), STUCK_S * 1000);
 		rc = IFD_COMMUNICATION_ERROR;
 	}
 	pthread_mutex_unlock(&frame_lock);
