@@ -16,6 +16,7 @@
 #include "number.h"
 #include "port_shared.h"
 #include "spec/usb.h"
+#include "usb_transfer.h"
 
 struct usb_port {
 	struct port port;
@@ -35,16 +36,6 @@ static libusb_context *context;
 static unsigned users;
 static pthread_t thread;
 static atomic_bool stop;
-
-/* A transfer and its end, which port_cancel() waits for. */
-struct usb_transfer {
-	struct libusb_transfer *transfer;
-	struct port_transfer *of;
-	pthread_mutex_t lock;
-	pthread_cond_t idle;
-	bool pending;
-	bool running; /* done() is being called */
-};
 
 static struct usb_port *of(struct port *port)
 {
@@ -128,24 +119,6 @@ bool libusb_parse(const char *name, struct libusb_address *address)
 	return *at == '\0';
 }
 
-static enum port_status status_of(enum libusb_transfer_status status)
-{
-	switch (status) {
-	case LIBUSB_TRANSFER_COMPLETED:
-		return PORT_OK;
-	case LIBUSB_TRANSFER_CANCELLED:
-		return PORT_CANCELLED;
-	case LIBUSB_TRANSFER_STALL:
-		return PORT_STALL;
-	case LIBUSB_TRANSFER_OVERFLOW:
-		return PORT_OVERFLOW;
-	case LIBUSB_TRANSFER_NO_DEVICE:
-		return PORT_GONE;
-	default:
-		return PORT_ERROR;
-	}
-}
-
 static enum port_status status_of_error(int error)
 {
 	switch (error) {
@@ -163,110 +136,21 @@ static enum port_status status_of_error(int error)
 	}
 }
 
-static void LIBUSB_CALL on_done(struct libusb_transfer *transfer)
-{
-	struct usb_transfer *mine = transfer->user_data;
-
-	mine->of->status = status_of(transfer->status);
-	mine->of->actual = transfer->actual_length > 0 ? (size_t)transfer->actual_length : 0;
-	/* No longer pending before done(), which may submit again. */
-	pthread_mutex_lock(&mine->lock);
-	mine->pending = false;
-	mine->running = true;
-	pthread_mutex_unlock(&mine->lock);
-	mine->of->done(mine->of);
-	pthread_mutex_lock(&mine->lock);
-	mine->running = false;
-	pthread_cond_broadcast(&mine->idle);
-	pthread_mutex_unlock(&mine->lock);
-}
-
-static struct usb_transfer *prepare(struct port_transfer *transfer)
-{
-	struct usb_transfer *mine = transfer->of_port;
-
-	if (mine)
-		return mine;
-	mine = calloc(1, sizeof(*mine));
-	if (!mine)
-		return NULL;
-	mine->transfer = libusb_alloc_transfer(0);
-	if (!mine->transfer) {
-		free(mine);
-		return NULL;
-	}
-	mine->of = transfer;
-	pthread_mutex_init(&mine->lock, NULL);
-	pthread_cond_init(&mine->idle, NULL);
-	transfer->of_port = mine;
-	return mine;
-}
-
 static bool usb_submit(struct port *port, struct port_transfer *transfer)
 {
-	struct usb_transfer *mine = prepare(transfer);
-	struct usb_port *u = of(port);
-	bool ok;
-
-	if (!mine)
-		return false;
-	transfer->actual = 0;
-	if (transfer->endpoint == 0)
-		libusb_fill_control_transfer(
-			mine->transfer, u->handle, transfer->buffer, on_done, mine, 0);
-	else
-		libusb_fill_bulk_transfer(mine->transfer, u->handle, transfer->endpoint,
-			transfer->buffer, (int)transfer->length, on_done, mine, 0);
-	mine->transfer->flags = transfer->zero_packet ? LIBUSB_TRANSFER_ADD_ZERO_PACKET : 0;
-	pthread_mutex_lock(&mine->lock);
-	mine->pending = true;
-	pthread_mutex_unlock(&mine->lock);
-	ok = libusb_submit_transfer(mine->transfer) == 0;
-	if (!ok) {
-		pthread_mutex_lock(&mine->lock);
-		mine->pending = false;
-		pthread_mutex_unlock(&mine->lock);
-	}
-	return ok;
-}
-
-/* With the transfer's lock held: until it is neither pending nor in done(). */
-static void wait_idle(struct usb_transfer *mine)
-{
-	while (mine->pending || mine->running)
-		pthread_cond_wait(&mine->idle, &mine->lock);
+	return usb_transfer_submit(of(port)->handle, transfer);
 }
 
 static void usb_cancel(struct port *port, struct port_transfer *transfer)
 {
-	struct usb_transfer *mine = transfer->of_port;
-
 	(void)port;
-	if (!mine)
-		return;
-	pthread_mutex_lock(&mine->lock);
-	if (mine->pending) {
-		pthread_mutex_unlock(&mine->lock);
-		/* Refused only when the transfer has just ended. */
-		(void)libusb_cancel_transfer(mine->transfer);
-		pthread_mutex_lock(&mine->lock);
-	}
-	wait_idle(mine);
-	pthread_mutex_unlock(&mine->lock);
+	usb_transfer_cancel(transfer);
 }
 
 static void usb_release(struct port *port, struct port_transfer *transfer)
 {
-	struct usb_transfer *mine = transfer->of_port;
-
 	(void)port;
-	pthread_mutex_lock(&mine->lock);
-	wait_idle(mine);
-	pthread_mutex_unlock(&mine->lock);
-	libusb_free_transfer(mine->transfer);
-	pthread_mutex_destroy(&mine->lock);
-	pthread_cond_destroy(&mine->idle);
-	free(mine);
+	usb_transfer_release(transfer);
 }
 
 /* Its name in sysfs, BUS-PORT.PORT…, by the number of its node; only BUS if there is no sysfs. */
