@@ -205,17 +205,20 @@ bool usbip_submit(struct port *port, struct port_transfer *transfer)
 static bool take_back(struct usbip *u, struct port_transfer *transfer, uint8_t *header)
 {
 	struct pending *unlink;
+	uint32_t victim;
 
 	for (size_t i = 0; i < u->count; i++) {
 		if (u->table[i].transfer != transfer)
 			continue;
 		u->table[i].transfer = NULL;
+		victim = u->table[i].seqnum;
+		/* These move the table. */
 		forget_old(u);
 		unlink = remember(u, NULL);
 		if (unlink) {
 			unlink->unlink = true;
-			unlink->victim = u->table[i].seqnum;
-			usbip_put_unlink(header, unlink->seqnum, &u->device, unlink->victim);
+			unlink->victim = victim;
+			usbip_put_unlink(header, unlink->seqnum, &u->device, victim);
 		}
 		return true;
 	}
