@@ -82,7 +82,8 @@ static void on_event(struct port_transfer *transfer)
 	default:
 		record(device, transfer);
 		device->event_errors++;
-		device->event_halted = transfer->status == PORT_STALL;
+		device->event_halted =
+			transfer->status == PORT_STALL && device->event_errors < MAX_ERRORS;
 		log_line(LOG_ERROR, "device %s: interrupt pipe: %s", device->name,
 			port_strstatus(transfer->status));
 	}
@@ -217,7 +218,7 @@ static void repair(struct device *device)
 	bool halted;
 
 	pthread_mutex_lock(&device->lock);
-	halted = device->event_halted && device->event_errors < MAX_ERRORS && !device->gone;
+	halted = device->event_halted && !device->gone;
 	pthread_mutex_unlock(&device->lock);
 	if (!halted)
 		return;
