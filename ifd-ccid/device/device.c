@@ -97,6 +97,16 @@ static void free_device(struct device *device)
 	free(device);
 }
 
+/* With no exchange under way. Nothing is submitted again meanwhile. */
+static void close_pipes(struct device *device)
+{
+	pthread_mutex_lock(&device->lock);
+	device->closing = true;
+	pthread_mutex_unlock(&device->lock);
+	notify_fini(device);
+	pipe_fini(device);
+}
+
 static void on_port_gone(void *owner)
 {
 	device_removed(owner);
@@ -122,8 +132,7 @@ static bool start(struct device *device)
 		return false;
 	if (notify_init(device) && device_begin(device))
 		return true;
-	notify_fini(device);
-	pipe_fini(device);
+	close_pipes(device);
 	return false;
 }
 
@@ -167,13 +176,10 @@ void device_unref(struct device *device)
 
 	pthread_mutex_lock(&device->lock);
 	last = --device->references == 0;
-	if (last)
-		device->closing = true;
 	pthread_mutex_unlock(&device->lock);
 	if (!last)
 		return;
-	notify_fini(device);
-	pipe_fini(device);
+	close_pipes(device);
 	free_device(device);
 }
 
