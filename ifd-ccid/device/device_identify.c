@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ifd-ccid/bundle_file.h"
+#include "ifd-ccid/bytes.h"
 #include "ifd-ccid/deadline.h"
 #include "ifd-ccid/log.h"
 #include "ifd-ccid/options.h"
@@ -125,7 +126,7 @@ static void switch_mode(struct device *device)
 	uint8_t data[QUIRK_BYTES_MAX];
 	enum port_status status;
 
-	if (request->len != (size_t)USB_SETUP_SIZE + request->bytes[USB_SETUP_wLength]) {
+	if (request->len != (size_t)USB_SETUP_SIZE + le16(request->bytes + USB_SETUP_wLength)) {
 		log_line(LOG_ERROR, "device %s: mode-switch: wLength is not that of the data",
 			device->name);
 		return;
