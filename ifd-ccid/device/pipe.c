@@ -92,8 +92,9 @@ static void send_out(struct io *io)
 	}
 }
 
-/* Makes io->out, which is not pending, this command. */
-static void fill_out(struct io *io, const struct ccid_command *command, uint8_t seq)
+/* With the lock held: makes io->out, which is not pending, this command, recorded as that secret. */
+static void fill_out(struct io *io, const struct ccid_command *command, uint8_t seq,
+	struct mask_secrecy *secrecy)
 {
 	struct device *device = io->device;
 
@@ -104,7 +105,7 @@ static void fill_out(struct io *io, const struct ccid_command *command, uint8_t 
 	log_line(LOG_COMM, "device %s: slot %u -> %02X bSeq %u, %zu bytes", device->name, io->slot,
 		command->type, seq, command->len);
 	recorder_bulk(device->recorder, io->out.endpoint, PORT_OK, io->out_bytes, 0, io->out.length,
-		&io->secrecy);
+		secrecy);
 }
 
 /*
@@ -115,6 +116,7 @@ static void fill_out(struct io *io, const struct ccid_command *command, uint8_t 
 static void nudge(struct io *io)
 {
 	static const struct ccid_command status = { .type = PC_to_RDR_GetSlotStatus };
+	struct mask_secrecy nothing = { .shape = MASK_NOTHING };
 	struct device *device = io->device;
 
 	if (io->type != PC_to_RDR_XfrBlock || io->out_pending || !device->in_pending ||
@@ -122,7 +124,7 @@ static void nudge(struct io *io)
 		return;
 	log_line(LOG_INFO, "device %s: slot %u: no answer yet, the slot's status is asked",
 		device->name, io->slot);
-	fill_out(io, &status, device->seq++);
+	fill_out(io, &status, device->seq++, &nothing);
 	send_out(io);
 }
 
@@ -186,13 +188,16 @@ static enum ccid_result await(struct io *io, bool abortable)
 enum ccid_result pipe_exchange(
 	struct io *io, const struct ccid_command *command, uint8_t seq, bool abortable)
 {
+	struct mask_secrecy nothing = { .shape = MASK_NOTHING };
 	struct device *device = io->device;
 	enum ccid_result result;
 	bool cancel;
 
-	io->secrecy.shape = command->shape;
-	fill_out(io, command, seq);
 	pthread_mutex_lock(&device->lock);
+	/* During recovery the answer to what has failed may come yet, as secret as ever. */
+	if (abortable)
+		io->secrecy.shape = command->shape;
+	fill_out(io, command, seq, abortable ? &io->secrecy : &nothing);
 	io->type = command->type;
 	io->seq = seq;
 	io->expect = command->expect ? CCID_MSG_HEADER_SIZE + command->expect : 0;

@@ -292,8 +292,8 @@ static bool ends_with_empty(const struct device *device, const struct port_trans
 }
 
 /*
- * Whoever's answer it is, it is as secret as what its slot is at; where others follow it in the same
- * transfer, as if all were secret.
+ * An answer is as secret as the command that its slot is at. One to an earlier command is recorded as
+ * if it were secret, and so are several in one transfer.
  */
 static void record_in(struct device *device, const struct port_transfer *transfer)
 {
@@ -307,6 +307,8 @@ static void record_in(struct device *device, const struct port_transfer *transfe
 	if (len >= CCID_MSG_HEADER_SIZE && message[CCID_MSG_bSlot] < device->interface.ccid.slots &&
 		le32(message + CCID_MSG_dwLength) >= len - CCID_MSG_HEADER_SIZE)
 		io = device->ios[message[CCID_MSG_bSlot]];
+	if (io && io->seq != message[CCID_MSG_bSeq])
+		io = NULL;
 	recorder_bulk(device->recorder, transfer->endpoint, transfer->status, message,
 		device->in_len, len, io ? &io->secrecy : &stray);
 }

@@ -234,6 +234,11 @@ static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
 		bad.bytes[CCID_MSG_abData] ^= 0xFF;
 		queue(peer, bad.bytes, bad.len);
 		break;
+	case PEER_STRAYS:
+		bad.bytes[CCID_MSG_bSlot] ^= 1;
+		bad.bytes[CCID_MSG_bSeq] = (uint8_t)(bad.bytes[CCID_MSG_bSeq] - 100);
+		queue(peer, bad.bytes, bad.len);
+		break;
 	case PEER_WRONG_SLOT:
 		bad.bytes[CCID_MSG_bSlot] = 200;
 		queue(peer, bad.bytes, bad.len);
@@ -378,6 +383,19 @@ static void control(struct peer *peer, uint32_t seqnum, const uint8_t *setup)
 	return_submit(peer, seqnum, status, data, len, (uint32_t)len);
 }
 
+static void listen_for_events(struct peer *peer, uint32_t seqnum)
+{
+	static const uint8_t changed[] = { RDR_to_PC_NotifySlotChange, 0x0F };
+
+	peer->counts.interrupt++;
+	if (peer->fault == PEER_EVENT_HALT)
+		return_submit(peer, seqnum, stall_status(peer), NULL, 0, 0);
+	else if (peer->fault == PEER_EVENT_FLOOD)
+		return_submit(peer, seqnum, 0, changed, sizeof(changed), sizeof(changed));
+	else
+		peer->int_seqnum = seqnum;
+}
+
 static bool submit(struct peer *peer, const uint8_t *header)
 {
 	static uint8_t data[70000];
@@ -418,8 +436,7 @@ static bool submit(struct peer *peer, const uint8_t *header)
 			extend(peer, peer->late);
 		serve_in(peer);
 	} else {
-		peer->counts.interrupt++;
-		peer->int_seqnum = seqnum;
+		listen_for_events(peer, seqnum);
 	}
 	pthread_mutex_unlock(&peer->lock);
 	return true;
@@ -433,6 +450,7 @@ static void unlink_submit(struct peer *peer, const uint8_t *header)
 
 	pthread_mutex_lock(&peer->lock);
 	found = victim == peer->in_seqnum || victim == peer->int_seqnum;
+	peer->counts.unlinked_others += !found;
 	if (victim == peer->in_seqnum)
 		peer->in_seqnum = 0;
 	if (victim == peer->int_seqnum)

@@ -25,7 +25,7 @@ enum peer_fault {
 	PEER_POSITIVE_ERRORS,  /* a stall is +32 */
 	PEER_CRUMBS,           /* each message byte by byte */
 	PEER_EMPTY_IN,         /* an empty bulk-IN before each answer */
-	PEER_NO_RET_UNLINK,    /* CMD_UNLINK is not answered */
+	PEER_NO_RET_UNLINK,    /* neither CMD_UNLINK nor what it takes back is answered */
 	PEER_UNKNOWN_SEQNUM,   /* answers a number never asked */
 	PEER_TOO_MUCH,         /* more bytes than asked for */
 	PEER_DIES_IN_MESSAGE,  /* closes within a message */
@@ -51,6 +51,11 @@ enum peer_fault {
 	PEER_STUCK,       /* none, and the slot is busy until its card is powered down */
 	PEER_POWERLESS, /* refused: somebody else has reset the port, and the card is without power */
 	PEER_DEAD,      /* none, and none to anything for slot 0 until the port is reset */
+	PEER_STRAYS,    /* an old answer for the other slot before the right one */
+
+	/* Of its interrupt pipe. */
+	PEER_EVENT_HALT,  /* halts, and clearing that doesn't help */
+	PEER_EVENT_FLOOD, /* card changes without end */
 };
 
 struct peer;
@@ -81,8 +86,9 @@ struct peer_counts {
 	unsigned clear_feature;
 	unsigned aborts; /* PC_to_RDR_Abort */
 	unsigned resets;
-	unsigned out_before_in; /* a command came while no bulk-IN was waiting */
-	uint32_t in_room;       /* of the last bulk-IN, bytes */
+	unsigned out_before_in;   /* a command came while no bulk-IN was waiting */
+	unsigned unlinked_others; /* CMD_UNLINK named a transfer that isn't waiting */
+	uint32_t in_room;         /* of the last bulk-IN, bytes */
 };
 struct peer_counts peer_counts(struct peer *peer);
 

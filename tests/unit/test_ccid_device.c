@@ -5,13 +5,18 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ccid_peer.h"
 #include "suite.h"
 #include "ifd-ccid/deadline.h"
 #include "ifd-ccid/device/device.h"
+#include "ifd-ccid/port/port.h"
+#include "ifd-ccid/recorder/recorder.h"
+#include "spec/usb.h"
 
 enum {
 	WAIT_MS = 400, /* patience of an exchange here */
@@ -313,7 +318,7 @@ START_TEST(card_events)
 END_TEST
 
 /* The last step: the cards lose their power, and the hosts of both slots are told. */
-START_TEST(port_reset)
+START_TEST(port_is_reset)
 {
 	start(PEER_GOOD);
 	for (unsigned slot = 0; slot < 2; slot++) {
@@ -371,6 +376,116 @@ START_TEST(port_reset_by_others)
 	ck_assert_int_eq(xfr(0, 3), CCID_OK);
 	ck_assert_uint_eq(peer_counts(peer).resets, 0);
 	stop();
+}
+END_TEST
+
+enum {
+	EVENT_ERRORS = 3, /* before the interrupt pipe is given up */
+	POLL_MS = 150,
+};
+
+/* A reader whose interrupt pipe stays halted is looked at now and then, not all the time. */
+START_TEST(interrupt_pipe_stays_halted)
+{
+	int64_t began;
+
+	start(PEER_EVENT_HALT);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	while (peer_counts(peer).interrupt < EVENT_ERRORS)
+		ck_assert_int_eq(device_poll(device, 0, POLL_MS), CCID_OK);
+	/* This one may still see the last of the errors come. */
+	ck_assert_int_eq(device_poll(device, 0, POLL_MS), CCID_OK);
+	began = deadline_now();
+	ck_assert_int_eq(device_poll(device, 0, POLL_MS), CCID_OK);
+	ck_assert_int_ge((deadline_now() - began) / DEADLINE_NS_PER_MS, POLL_MS);
+	ck_assert_uint_eq(peer_counts(peer).interrupt, EVENT_ERRORS);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	stop();
+}
+END_TEST
+
+static char quirks[] = "/tmp/ccid-device-XXXXXX";
+
+/* Opens a reader for which one quirk file is there, and closes it if that works. */
+static bool opens_with_quirk(const char *lines)
+{
+	char path[64];
+	FILE *file;
+	struct device *opened;
+
+	ck_assert_ptr_nonnull(mkdtemp(quirks));
+	snprintf(path, sizeof(path), "%s/10-test.quirks", quirks);
+	file = fopen(path, "we");
+	ck_assert_ptr_nonnull(file);
+	fprintf(file, "[test]\nMatchUsb=1234:5678\n%s\n", lines);
+	fclose(file);
+	setenv("CARDWIRE_QUIRKS", quirks, 1);
+	opened = device_open(peer_name(peer));
+	if (opened)
+		device_unref(opened);
+	unsetenv("CARDWIRE_QUIRKS");
+	unlink(path);
+	rmdir(quirks);
+	memcpy(quirks + strlen(quirks) - 6, "XXXXXX", 6);
+	return opened != NULL;
+}
+
+/* It is closed again while card changes are told without end. */
+START_TEST(not_accepted_among_events)
+{
+	peer = peer_start(PEER_EVENT_FLOOD);
+	for (int i = 0; i < 20; i++)
+		ck_assert(!opens_with_quirk("init-escape=01\ninit-required=yes"));
+	peer_stop(peer);
+}
+END_TEST
+
+/* A request that speaks of more data than there is is not made. */
+START_TEST(mode_switch_of_wrong_length)
+{
+	peer = peer_start(PEER_GOOD);
+	ck_assert(!opens_with_quirk("mode-switch=2109000200000001"));
+	/* Two descriptors. */
+	ck_assert_uint_eq(peer_counts(peer).control, 2);
+	ck_assert(!opens_with_quirk("mode-switch=2109000200000000"));
+	ck_assert_uint_gt(peer_counts(peer).control, 4);
+	peer_stop(peer);
+}
+END_TEST
+
+static void ignore(struct port_transfer *transfer)
+{
+	(void)transfer;
+}
+
+enum {
+	CANCELLED = 100, /* more than are remembered */
+};
+
+/* What is taken back is named by its own number, however many the server has never answered. */
+START_TEST(cancelled_without_answers)
+{
+	uint8_t bytes[PACKET];
+	struct port_transfer in = {
+		.endpoint = 0x82, .buffer = bytes, .length = sizeof(bytes), .done = ignore
+	};
+	uint8_t setup[USB_SETUP_SIZE] = { USB_DIR_OUT, USB_REQ_CLEAR_FEATURE };
+	struct port *port;
+
+	peer = peer_start(PEER_NO_RET_UNLINK);
+	port = port_open(peer_name(peer), NULL, NULL);
+	ck_assert_ptr_nonnull(port);
+	for (int i = 0; i < CANCELLED; i++) {
+		ck_assert(port_submit(port, &in));
+		port_cancel(port, &in);
+		ck_assert_int_eq(in.status, PORT_CANCELLED);
+	}
+	/* The server has seen all before this. */
+	ck_assert_int_eq(port_control(port, setup, NULL, NULL, deadline_in_ms(LONG_MS)), PORT_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_in, CANCELLED);
+	ck_assert_uint_eq(peer_counts(peer).unlinked_others, 0);
+	port_close(port);
+	peer_stop(peer);
 }
 END_TEST
 
@@ -457,6 +572,50 @@ START_TEST(abort_ends_an_exchange)
 }
 END_TEST
 
+static char recorded[RECORDER_TEXT_MIN];
+
+/* What was recorded of the reader so far. */
+static const char *recording(void)
+{
+	size_t length = sizeof(recorded) - 1;
+	uint64_t position = 0;
+
+	ck_assert_int_eq(
+		recorder_read(peer_name(peer), &position, 0, recorded, &length), RECORDER_LIVE);
+	recorded[length] = '\0';
+	return recorded;
+}
+
+/*
+ * The response to a secret command that comes too late, when the command has been given up, is as
+ * secret as it would have been in time.
+ */
+START_TEST(late_secrets)
+{
+	static const uint8_t data[] = { 0x00, 0x2A, 0x80, 0x86 };
+	struct ccid_command command = {
+		.type = PC_to_RDR_XfrBlock, .data = data, .len = sizeof(data), .shape = MASK_APDU
+	};
+	struct ccid_patience patience = {
+		.timeout_ms = WAIT_MS, .ceiling_ms = WAIT_MS, .end = deadline_in_ms(END_MS)
+	};
+	struct ccid_answer answer;
+
+	start(PEER_LATE);
+	device_call_begin(device, 0);
+	ck_assert_int_eq(
+		device_exchange(device, 0, &command, &patience, true, &answer), CCID_TIMEOUT);
+	device_call_end(device, 0);
+	/* The Abort, and what came before its answer. */
+	ck_assert_uint_eq(peer_counts(peer).aborts, 1);
+	ck_assert_ptr_nonnull(strstr(recording(), "9000\n"));
+	ck_assert_ptr_null(strstr(recorded, "DEAD"));
+	peer_set_fault(peer, PEER_GOOD);
+	ck_assert_int_eq(xfr(0, 1), CCID_OK);
+	stop();
+}
+END_TEST
+
 static void *hammer(void *arg)
 {
 	unsigned slot = *(unsigned *)arg;
@@ -474,6 +633,24 @@ START_TEST(slots_run_side_by_side)
 	void *failed;
 
 	start(PEER_GOOD);
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, hammer, &slots[i]);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	stop();
+}
+END_TEST
+
+/* Each is recorded while the other slot begins a command. */
+START_TEST(answers_that_nobody_awaits)
+{
+	unsigned slots[] = { 0, 1 };
+	pthread_t threads[2];
+	void *failed;
+
+	start(PEER_STRAYS);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, hammer, &slots[i]);
 	for (int i = 0; i < 2; i++) {
@@ -502,11 +679,17 @@ int main(void)
 	tcase_add_test(tc, answers_in_one_transfer);
 	tcase_add_test(tc, slow_answer);
 	tcase_add_test(tc, card_events);
-	tcase_add_test(tc, port_reset);
+	tcase_add_test(tc, interrupt_pipe_stays_halted);
+	tcase_add_test(tc, not_accepted_among_events);
+	tcase_add_test(tc, mode_switch_of_wrong_length);
+	tcase_add_test(tc, cancelled_without_answers);
+	tcase_add_test(tc, port_is_reset);
 	tcase_add_test(tc, port_reset_by_others);
 	tcase_add_test(tc, no_port_reset_while_another_slot_is_at_work);
 	tcase_add_test(tc, abort_ends_an_exchange);
+	tcase_add_test(tc, late_secrets);
 	tcase_add_test(tc, slots_run_side_by_side);
+	tcase_add_test(tc, answers_that_nobody_awaits);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
 }
