@@ -14,6 +14,7 @@ enum {
 	MAX_CLOCK_KHZ = 100000,
 	DEFAULT_IFSD = 32, /* ISO 7816-3 §11.4.2 */
 	MAX_IFSD = 254,
+	ICCD_DATA = 4096, /* of a control transfer, which hosts bound by a page of memory */
 };
 
 bool descriptor_device(const uint8_t *bytes, size_t len, struct device_descriptor *device)
@@ -220,5 +221,7 @@ bool descriptor_find(const uint8_t *bytes, size_t len, int number, const uint8_t
 		return false;
 out:
 	*found = candidate.interface;
+	if (is_iccd(found) && found->ccid.max_message > CCID_MSG_HEADER_SIZE + ICCD_DATA)
+		found->ccid.max_message = CCID_MSG_HEADER_SIZE + ICCD_DATA;
 	return true;
 }

@@ -100,6 +100,31 @@ START_TEST(plain)
 }
 END_TEST
 
+/* Without bulk pipes a message has to fit into a control transfer. */
+START_TEST(usb_icc)
+{
+	struct config config;
+	struct ccid_interface found;
+	uint8_t *ccid;
+
+	begin(&config);
+	interface(&config, 0, 0, 0x0B);
+	config.bytes[config.len - USB_INTERFACE_SIZE + USB_INTERFACE_bInterfaceProtocol] =
+		CCID_PROTOCOL_ICCD_B;
+	ccid = config.bytes + config.len;
+	class_descriptor(&config, 0x21, 54);
+	ck_assert(find(&config, -1, &found));
+	ck_assert_uint_eq(found.bulk_in, 0);
+	ck_assert_uint_eq(found.ccid.max_message, 271);
+	put_le32(ccid + CCID_DESC_dwMaxCCIDMessageLength, CCID_MAX_MESSAGE);
+	ck_assert(find(&config, -1, &found));
+	ck_assert_uint_eq(found.ccid.max_message, CCID_MSG_HEADER_SIZE + 4096);
+	endpoints(&config);
+	ck_assert(find(&config, -1, &found));
+	ck_assert_uint_eq(found.ccid.max_message, CCID_MAX_MESSAGE);
+}
+END_TEST
+
 START_TEST(class_descriptor_behind_the_endpoints)
 {
 	struct config config;
@@ -274,6 +299,7 @@ int main(void)
 	TCase *tc = tcase_create("all");
 
 	tcase_add_test(tc, plain);
+	tcase_add_test(tc, usb_icc);
 	tcase_add_test(tc, class_descriptor_behind_the_endpoints);
 	tcase_add_test(tc, one_of_several_interfaces);
 	tcase_add_test(tc, alternate_setting_with_all_it_needs);
