@@ -419,7 +419,7 @@ struct t1_step t1_begin(
 {
 	bool in_step = t1->phase == T1_IDLE;
 
-	if (t1->phase == T1_OVER)
+	if (t1->phase == T1_OVER || t1->ifsc == 0)
 		return nothing_to_do();
 	t1->cmd = command;
 	t1->cmd_len = len;

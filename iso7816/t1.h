@@ -126,7 +126,10 @@ struct t1 {
 	bool started;   /* a block of the response has been accepted */
 };
 
-/* Start of the protocol, after a reset of the card and PPS if any. Sequence numbers 0, IFSD 32. */
+/*
+ * Start of the protocol, after a reset of the card and PPS if any. Sequence numbers 0, IFSD 32. A
+ * struct of zeros is one that has not been started: its exchanges fail with T1_DEAD.
+ */
 void t1_init(struct t1 *t1, const struct t1_config *config);
 
 /* True for a NAD that blocks may have: no VPP bits, SAD and DAD different or both 0 (§11.3.2.1). */

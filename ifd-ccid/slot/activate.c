@@ -107,6 +107,7 @@ static void take_atr(struct slot *slot, const uint8_t *bytes, size_t len)
 	correct_waiting_time(slot);
 	slot->has_atr = true;
 	slot->blocks_begun = false;
+	exchange_t1_reset(slot, slot->atr.ifsc, slot->nad);
 	slot->rate = (struct atr_rate){
 		.f = ATR_DEFAULT_F, .d = ATR_DEFAULT_D, .clock_khz = class_of(slot)->dwDefaultClock
 	};

@@ -84,8 +84,6 @@ enum ccid_result ccid_power_off(struct slot *slot)
 static enum mask_shape shape_of(const struct slot *slot)
 {
 	const struct ccid_interface *interface = device_interface(slot->device);
-	bool blocks = slot->protocol == 1;
-
 	if (!slot->secret)
 		return MASK_NOTHING;
 	if (!interface->bulk_in)
@@ -93,9 +91,9 @@ static enum mask_shape shape_of(const struct slot *slot)
 									     : MASK_APDU;
 	switch (interface->ccid.level) {
 	case LEVEL_CHARACTER:
-		return blocks ? MASK_T1_CHARACTERS : MASK_T0_CHARACTERS;
+		return slot->blocks ? MASK_T1_CHARACTERS : MASK_T0_CHARACTERS;
 	case LEVEL_TPDU:
-		return blocks ? MASK_T1 : MASK_T0;
+		return slot->blocks ? MASK_T1 : MASK_T0;
 	default:
 		return MASK_APDU;
 	}

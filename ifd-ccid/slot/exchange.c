@@ -53,7 +53,9 @@ static bool fixed_answer(
 static size_t expected(const struct slot *slot, enum ccid_level level, unsigned protocol,
 	const uint8_t *command, size_t len)
 {
+	const struct ccid_class *ccid = &device_interface(slot->device)->ccid;
 	struct apdu apdu;
+	size_t inf;
 	size_t n;
 
 	if (level == LEVEL_CHARACTER || !apdu_parse(command, len, &apdu) || apdu.ne == 256 ||
@@ -62,7 +64,9 @@ static size_t expected(const struct slot *slot, enum ccid_level level, unsigned 
 	n = apdu.ne + 2;
 	if (level != LEVEL_TPDU || protocol != 1)
 		return n;
-	return (n < slot->t1.ifsd ? n : slot->t1.ifsd) + T1_PROLOGUE + edc_size(slot->atr.edc);
+	/* A reader that tells the card its IFSD by itself has told dwMaxIFSD. */
+	inf = ccid->dwFeatures & CCID_FEATURE_AUTO_IFSD ? ccid->ifsd : slot->t1.ifsd;
+	return (n < inf ? n : inf) + T1_PROLOGUE + edc_size(slot->atr.edc);
 }
 
 enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8_t *command,
@@ -219,29 +223,42 @@ static enum ccid_result run_t1(struct slot *slot, const struct exchange_carrier 
 enum ccid_result exchange_by_t1(struct slot *slot, const struct exchange_carrier *carrier,
 	const uint8_t *command, size_t len, uint8_t *response, size_t *rsp_len)
 {
+	struct t1_step step;
+	enum ccid_result result;
+
 	if (len == 0)
 		return CCID_LIMIT;
-	return run_t1(
-		slot, carrier, t1_begin(&slot->t1, command, len, response, *rsp_len), rsp_len);
+	step = t1_begin(&slot->t1, command, len, response, *rsp_len);
+	slot->blocks = true;
+	result = run_t1(slot, carrier, step, rsp_len);
+	slot->blocks = false;
+	return result;
+}
+
+void exchange_t1_reset(struct slot *slot, uint8_t ifsc, uint8_t nad)
+{
+	const struct ccid_class *ccid = &device_interface(slot->device)->ccid;
+	struct t1_config config = { .ifsc = ifsc,
+		.edc = slot->atr.edc,
+		.nad = nad,
+		.max_block = ccid->max_message - CCID_MSG_HEADER_SIZE };
+
+	t1_init(&slot->t1, &config);
 }
 
 enum ccid_result exchange_t1_start(struct slot *slot, uint8_t ifsc, uint8_t nad)
 {
 	const struct ccid_class *ccid = &device_interface(slot->device)->ccid;
-	size_t max_block = ccid->max_message - CCID_MSG_HEADER_SIZE;
-	struct t1_config config = {
-		.ifsc = ifsc, .edc = slot->atr.edc, .nad = nad, .max_block = max_block
-	};
-	size_t overhead = T1_PROLOGUE + edc_size(config.edc);
+	size_t overhead = CCID_MSG_HEADER_SIZE + T1_PROLOGUE + edc_size(slot->atr.edc);
 	size_t ifsd = ccid->ifsd;
 	enum ccid_result result;
 	size_t none = 0;
 
-	t1_init(&slot->t1, &config);
+	exchange_t1_reset(slot, ifsc, nad);
 	if (ccid->dwFeatures & CCID_FEATURE_AUTO_IFSD)
 		return CCID_OK;
-	if (ifsd > max_block - overhead)
-		ifsd = max_block - overhead;
+	if (ifsd > ccid->max_message - overhead)
+		ifsd = ccid->max_message - overhead;
 	if (ifsd == ATR_DEFAULT_IFSC)
 		return CCID_OK;
 	result = run_t1(slot,

@@ -18,6 +18,12 @@ enum ccid_result exchange_apdu(struct slot *slot, unsigned protocol, const uint8
 	size_t len, uint8_t *response, size_t *rsp_len);
 
 /*
+ * T=1 blocks of TPDU and character level, after a power-on: the protocol with this IFSC and NAD and
+ * an IFSD of 32, for hosts that send without agreeing on anything.
+ */
+void exchange_t1_reset(struct slot *slot, uint8_t ifsc, uint8_t nad);
+
+/*
  * T=1 blocks of TPDU and character level, after a power-on and its parameters: starts the protocol
  * with this IFSC and NAD, and announces our IFSD unless the reader does.
  */

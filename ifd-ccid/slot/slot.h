@@ -33,6 +33,7 @@ struct slot {
 	struct t1 t1;                    /* TPDU and character level, and blocks in Escapes */
 	bool blocks_begun;               /* blocks in Escapes: since the power-on */
 	bool wrapped;                    /* the Escape under way holds one */
+	bool blocks;                     /* the APDU under way goes in blocks of T=1 */
 	uint8_t block[T1_MAX_BLOCK + 1]; /* character level: a block that comes in parts */
 
 	struct raw *raw;  /* contactless slot of raw-command firmware, else NULL */

@@ -126,6 +126,21 @@ class Counts(Base):
                     self.assertEqual(spent["bulk_in"], there + back - 1)
             slot.close()
 
+    def test_t1_blocks_of_known_length(self):
+        """An answer is asked for in one transfer, also where the reader has told the card its IFSD."""
+        for features in (0, ccidprofile.AUTO_IFSD):
+            # The virtual reader tells its IFSD when it is given the parameters of T=1.
+            vreader = self.play(ccidprofile.interface(features=ccidprofile.TPDU | 0xBA | features),
+                name=f"known{features}")
+            slot = self.connect(0, vreader.device())
+            for length in (1, 40, 100, 240):
+                with self.subTest(features=features, length=length):
+                    command = echo(bytes(length))[:-1] + bytes([length])
+                    spent = self.spent(vreader, lambda: self.assertEqual(
+                        slot.transmit(command), (ifdh.SUCCESS, bytes(length) + b"\x90\x00")))
+                    self.assertEqual(spent["bulk_out"], spent["bulk_in"])
+            slot.close()
+
     def test_busy_slots(self):
         """Two slots that may both be busy do twice the work in the same time, or nearly."""
         vreader = self.play(ccidprofile.interface(slots=2, busy=2))

@@ -5,6 +5,7 @@ the node address that blocks have."""
 import unittest
 
 import ccidprofile
+import ifdh
 from test_driver_topology import Base
 
 NAD = 0x00000200
@@ -57,6 +58,22 @@ class Parameters(Base):
                 self.assertEqual(self.blocks(vreader, slot), 1)
                 slot.close()
                 vreader.program.stop_well()
+
+    def test_no_parameters(self):
+        """A host that agrees on nothing speaks T=1 as it is after a reset; PINs are masked all the
+        same."""
+        vreader = self.play(ccidprofile.interface(features=ccidprofile.TPDU | 0x3A))
+        slot = self.open(0, vreader.device())
+        self.addCleanup(slot.close)
+        self.assertEqual(slot.power()[0], ifdh.SUCCESS)
+        self.check(slot, bytes(range(100)))
+        code, _ = slot.transmit(bytes.fromhex("0020000104") + b"1234")
+        self.assertEqual(code, ifdh.SUCCESS)
+        text = ifdh.recording(self.handler, vreader.device())
+        self.assertRegex(text, r"0020000104\*{9}[0-9A-F]{2}\n")
+        # Who then does agree is not held back.
+        self.assertEqual(slot.set_protocol(1), ifdh.SUCCESS)
+        self.check(slot, bytes(100))
 
     def test_nad(self):
         for features, refused in ((NAD, "00"), (0, OTHER_NAD)):

@@ -83,6 +83,17 @@ START_TEST(resynch)
 }
 END_TEST
 
+/* A protocol that was never started sends nothing. */
+START_TEST(not_started)
+{
+	memset(&t1, 0, sizeof t1);
+	check_failed(begin("01 02", 256), T1_DEAD);
+	check_failed(t1_no_answer(&t1), T1_DEAD);
+	init(32);
+	check_done(PLAY(begin("01", 256), "00 00 01 01", "00 00 02 90 00"), "90 00");
+}
+END_TEST
+
 START_TEST(resynch_in_all_is_bounded)
 {
 	init(32);
@@ -229,6 +240,7 @@ int main(void)
 	tcase_add_test(tests, retransmission);
 	tcase_add_test(tests, unusable_blocks);
 	tcase_add_test(tests, resynch);
+	tcase_add_test(tests, not_started);
 	tcase_add_test(tests, resynch_in_all_is_bounded);
 	tcase_add_test(tests, lost_response);
 	tcase_add_test(tests, ifsc_after_resynch);
