@@ -1,48 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The library in the queue of a daemon that ends, or that refuses it. */
-#include <check.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <winscard.h>
-
-#include "fake_daemon.h"
+#include "app.h"
 #include "suite.h"
 
 #define WAIT_MS 20000
 
-static char folder[64];
-static char path[100];
 static bool has_next; /* another daemon follows */
-
-static void setup(void)
-{
-	strcpy(folder, "/tmp/test_client.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/pcscd.comm", folder);
-	setenv("PCSCLITE_CSOCK_NAME", path, 1);
-}
-
-static void teardown(void)
-{
-	unlink(path);
-	rmdir(folder);
-}
 
 static int listen_at_path(void)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(address.sun_path, path, sizeof(path));
+	memcpy(address.sun_path, app.path, sizeof(app.path));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 		listen(fd, 5) < 0)
 		_exit(1);
@@ -63,7 +42,7 @@ static void end_with_queue(int listener, int test)
 
 	if (!await_input(listener))
 		_exit(1);
-	unlink(path);
+	unlink(app.path);
 	_exit(write(test, "", 1) == 1 && read(test, &byte, 1) == 1 ? 0 : 1);
 }
 
@@ -127,7 +106,7 @@ static void *take_over(void *argument)
 
 	ck_assert_int_eq(read(other->test, &byte, 1), 1);
 	if (has_next)
-		next = fake_start(path, WIRE_DIALECT_EXT);
+		next = fake_start(app.path, WIRE_DIALECT_EXT);
 	end_process(other);
 	return next;
 }
@@ -169,7 +148,7 @@ int main(void)
 	Suite *suite = suite_create("client in a queue");
 	TCase *tests = tcase_create("once");
 
-	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_checked_fixture(tests, app_setup, app_teardown);
 	tcase_add_loop_test(tests, daemon_ends_with_a_queue, 0, 2);
 	tcase_add_test(tests, daemon_refuses);
 	suite_add_tcase(suite, tests);
