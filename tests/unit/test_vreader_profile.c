@@ -224,6 +224,21 @@ START_TEST(test_iccd_a_waits)
 }
 END_TEST
 
+/* An INS that looks like the SW1 of its refusal, 6D 00. */
+START_TEST(test_iccd_a_odd_ins)
+{
+	struct ccid_device *dev = new_iccd(CCID_PROTOCOL_ICCD_A);
+
+	request(dev, 0xA1, ICCD_REQ_ICC_POWER_ON, 0, NULL, 33);
+	request(dev, 0x21, ICCD_REQ_XFR_BLOCK, 0, "\0\x6D\0\0\0", 5);
+	request(dev, 0xA1, ICCD_REQ_GET_ICC_STATUS_A, 0, NULL, 1);
+	ck_assert_uint_eq(in[0], ICCD_A_STATUS_SW_READY);
+	ck_assert_int_eq(request(dev, 0xA1, ICCD_REQ_DATA_BLOCK, 0, NULL, 2), 2);
+	ck_assert_mem_eq(in, "\x6D\x00", 2);
+	ccid_free(dev);
+}
+END_TEST
+
 START_TEST(test_iccd_b)
 {
 	struct ccid_device *dev = new_iccd(CCID_PROTOCOL_ICCD_B);
@@ -272,6 +287,7 @@ int main(void)
 	tcase_add_test(tc, test_card_options);
 	tcase_add_test(tc, test_iccd_a);
 	tcase_add_test(tc, test_iccd_a_waits);
+	tcase_add_test(tc, test_iccd_a_odd_ins);
 	tcase_add_test(tc, test_iccd_b);
 	suite_add_tcase(s, tc);
 	return suite_run(s);

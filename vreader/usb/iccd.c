@@ -104,6 +104,13 @@ static int a_xfr_block(struct request *r)
 	return 0;
 }
 
+/* What stands first is an acknowledge, with nothing or data and SW behind it; and not an SW1 that
+ * looks like one, since a host may send any INS. */
+static bool a_acknowledged(const struct slot *slot)
+{
+	return slot->rx_len && slot->rx_len != 2 && slot->rx[0] == slot->iccd.ins;
+}
+
 /* Looks at the byte that stands first: NULL, acknowledge or SW1. */
 static uint8_t a_next(struct request *r)
 {
@@ -117,7 +124,7 @@ static uint8_t a_next(struct request *r)
 			slot->iccd.mute = !a_collect(r);
 		return ICCD_A_STATUS_BUSY;
 	}
-	if (slot->rx_len && slot->rx[0] == slot->iccd.ins) {
+	if (a_acknowledged(slot)) {
 		a_drop(slot, 1);
 		slot->iccd.phase = slot->rx_len ? ICCD_RECEIVING : ICCD_SENDING;
 		return ICCD_A_STATUS_READY_FOR_DATA;
