@@ -275,6 +275,31 @@ START_TEST(test_busy_and_abort)
 }
 END_TEST
 
+/* An answer of another slot that waits for the host is none of the abort's. */
+START_TEST(test_abort_of_one_slot)
+{
+	struct host *h = host_builtin("dual");
+	uint8_t abort_msg[10] = { PC_to_RDR_Abort };
+	uint8_t seq;
+
+	send_message(h, PC_to_RDR_GetSlotStatus, 1, NULL, NULL, 0);
+	send_message(h, PC_to_RDR_GetSlotStatus, 0, NULL, NULL, 0);
+	seq = h->seq;
+	ck_assert_int_eq(
+		control(h, 0x21, CCID_REQ_ABORT, (uint16_t)((seq + 1) << 8), 0, NULL, 0), 0);
+	abort_msg[6] = (uint8_t)(seq + 1);
+	free(take(h, submit(h, 0x01, abort_msg, 10)));
+	ck_assert(read_message(h));
+	ck_assert_uint_eq(h->msg[5], 1);
+	ck_assert_uint_eq(h->msg[6], seq - 1);
+	ck_assert(read_message(h));
+	ck_assert_uint_eq(h->msg[5], 0);
+	ck_assert_uint_eq(h->msg[6], seq + 1);
+	ck_assert(!read_message(h));
+	host_free(h);
+}
+END_TEST
+
 START_TEST(test_removal_during_command)
 {
 	struct host *h = host_builtin("short");
@@ -413,6 +438,7 @@ int main(void)
 	tcase_add_test(tc, test_extended_chaining);
 	tcase_add_test(tc, test_time_extension_and_mute);
 	tcase_add_test(tc, test_busy_and_abort);
+	tcase_add_test(tc, test_abort_of_one_slot);
 	tcase_add_test(tc, test_removal_during_command);
 	tcase_add_test(tc, test_tpdu_t0);
 	tcase_add_test(tc, test_tpdu_t1);

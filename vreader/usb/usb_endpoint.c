@@ -168,9 +168,18 @@ static void pump_interrupt_in(struct usb_device *dev, struct endpoint *ep)
 	}
 }
 
+static struct message **queue_end(struct endpoint *ep)
+{
+	struct message **end = &ep->messages;
+
+	while (*end)
+		end = &(*end)->next;
+	return end;
+}
+
 struct message *endpoint_queue(struct endpoint *ep, const uint8_t *bytes, size_t len, int64_t due)
 {
-	struct message *m = calloc(1, sizeof(*m) + len), **tail;
+	struct message *m = calloc(1, sizeof(*m) + len);
 
 	if (!m)
 		return NULL; /* the host's deadline deals with it */
@@ -178,23 +187,35 @@ struct message *endpoint_queue(struct endpoint *ep, const uint8_t *bytes, size_t
 	m->due = due;
 	if (len)
 		memcpy(m->data, bytes, len);
-	for (tail = &ep->messages; *tail; tail = &(*tail)->next)
-		;
-	*tail = m;
+	*queue_end(ep) = m;
 	ep->message_count++;
 	return m;
 }
 
-void endpoint_host_bulk_in(void *ctx, uint8_t command, const uint8_t *msg, size_t len)
+/* What was on its way when the host aborted is not sent any more (CCID 1.1 §5.3.1): answers of that
+ * slot, unless a part of them has gone already. */
+static void drop_answers(struct endpoint *ep, uint8_t slot)
 {
-	struct function *f = ctx;
+	struct message **p = &ep->messages;
+
+	while (*p) {
+		struct message *m = *p;
+
+		if (m->slot != slot || m->sent) {
+			p = &m->next;
+			continue;
+		}
+		*p = m->next;
+		ep->message_count--;
+		free(m);
+	}
+}
+
+/* Queues the answer, or what the device's script makes of it. */
+static void queue_answer(struct function *f, uint8_t command, const uint8_t *msg, size_t len)
+{
 	uint8_t *copy;
 
-	if (!f->dev->complete || !f->bulk_in)
-		return;
-	/* What was on its way when the host aborted is not sent any more (CCID 1.1 §5.3.1). */
-	if (command == PC_to_RDR_Abort)
-		endpoint_drop_messages(f->bulk_in);
 	if (!f->dev->faults) {
 		endpoint_queue(f->bulk_in, msg, len, f->dev->now);
 		return;
@@ -205,6 +226,22 @@ void endpoint_host_bulk_in(void *ctx, uint8_t command, const uint8_t *msg, size_
 	memcpy(copy, msg, len);
 	usb_faulty_bulk_in(f, command, copy, len);
 	free(copy);
+}
+
+void endpoint_host_bulk_in(void *ctx, uint8_t command, const uint8_t *msg, size_t len)
+{
+	struct function *f = ctx;
+	uint8_t slot = msg[CCID_MSG_bSlot];
+	struct message **from;
+
+	if (!f->dev->complete || !f->bulk_in)
+		return;
+	if (command == PC_to_RDR_Abort)
+		drop_answers(f->bulk_in, slot);
+	from = queue_end(f->bulk_in);
+	queue_answer(f, command, msg, len);
+	for (struct message *m = *from; m; m = m->next)
+		m->slot = slot;
 }
 
 void endpoint_host_notify(void *ctx)

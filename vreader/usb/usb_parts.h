@@ -22,6 +22,7 @@ struct message {
 	size_t sent;
 	int64_t due;    /* not before, ns */
 	uint32_t again; /* sent so many times more; FAULT_FOREVER: always */
+	uint8_t slot;   /* whose answer it is */
 	bool no_zlp;    /* full packets are not followed by an empty one */
 	bool stall;     /* stands for a stall of the pipe */
 	uint8_t data[];
