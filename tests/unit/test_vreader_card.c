@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "suite.h"
+#include "vreader/cards/crypto.h"
 #include "vreader_peer.h"
 
 static struct peer *new_peer(unsigned protocols)
@@ -265,6 +266,51 @@ START_TEST(test_envelope_over_t0)
 }
 END_TEST
 
+static void talk(struct card_app *app, const struct apdu_command *cmd, struct apdu_answer *ans)
+{
+	(void)app;
+	(void)cmd;
+	memset(ans->data, 0x5A, 300);
+	ans->len = 300;
+	ans->sw = SW_OK;
+	ans->unasked = true;
+}
+
+static void nothing(struct card_app *app)
+{
+	(void)app;
+}
+
+static bool takes_none(const struct card_app *app, uint8_t cla, uint8_t ins)
+{
+	(void)app;
+	(void)cla;
+	(void)ins;
+	return false;
+}
+
+/* A command without Le whose answer has data all the same: an ENVELOPE cannot carry them back. */
+START_TEST(test_envelope_answered_unasked)
+{
+	static const struct card_app_ops ops = {
+		.reset = nothing, .takes_data = takes_none, .process = talk, .free = nothing
+	};
+	static const uint8_t wrapped[] = { 0, 0xC2, 0, 0, 8, 0, 1, 0, 0, 0, 0, 1, 0x55 };
+	struct card_options o = card_options_default;
+	struct card_app app = { .ops = &ops };
+	struct peer *p;
+
+	o.protocols = CARD_T0;
+	p = peer_new(&o, &app);
+	peer_t0(p, wrapped, sizeof(wrapped));
+	ck_assert_uint_eq(peer_sw(p), 0x6100);
+	peer_t0(p, (const uint8_t *)"\x00\xC0\x00\x00\x00", 5);
+	ck_assert_uint_eq(p->len, 258);
+	ck_assert_uint_eq(peer_sw(p), 0x612C);
+	peer_free(p);
+}
+END_TEST
+
 /* --- The file card */
 
 START_TEST(test_select)
@@ -376,6 +422,26 @@ START_TEST(test_verify)
 	expect_sw(p, "00200082", 0x6A88);
 	expect_sw(p, "00200181", 0x6A86);
 	peer_free(p);
+}
+END_TEST
+
+START_TEST(test_challenge_follows_the_seed)
+{
+	uint8_t first[16];
+
+	for (int i = 0; i < 2; i++) {
+		const struct card_response *r;
+		struct peer *p;
+
+		ck_assert(crypto_seed("word"));
+		p = new_peer(CARD_T1);
+		r = apdu(p, "0084000010");
+		ck_assert_uint_eq(r->len, sizeof(first) + 2);
+		if (i == 0)
+			memcpy(first, r->data, sizeof(first));
+		ck_assert_mem_eq(r->data, first, sizeof(first));
+		peer_free(p);
+	}
 }
 END_TEST
 
@@ -641,10 +707,12 @@ int main(void)
 	tcase_add_test(tc, test_command_chaining);
 	tcase_add_test(tc, test_response_chaining);
 	tcase_add_test(tc, test_envelope_over_t0);
+	tcase_add_test(tc, test_envelope_answered_unasked);
 	tcase_add_test(tc, test_select);
 	tcase_add_test(tc, test_binary);
 	tcase_add_test(tc, test_records);
 	tcase_add_test(tc, test_verify);
+	tcase_add_test(tc, test_challenge_follows_the_seed);
 	tcase_add_test(tc, test_other_commands);
 	tcase_add_test(tc, test_t0_lengths);
 	tcase_add_test(tc, test_t0_details);

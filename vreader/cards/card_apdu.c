@@ -146,14 +146,15 @@ static size_t wanted(const struct apdu_terms *terms)
 static void give(struct card_apdu *a, struct card_response *rsp)
 {
 	const struct apdu_terms *terms = &a->terms;
+	size_t ne = wanted(terms);
 
-	if (a->kept_len && terms->transport == APDU_OVER_T0 && terms->ne && terms->one_way) {
+	if (a->kept_len && terms->transport == APDU_OVER_T0 && ne && terms->one_way) {
 		answer_sw(rsp, sw_more(a->kept_len));
 		return;
 	}
-	if (terms->ne == 0 && !terms->unasked)
+	if (ne == 0)
 		a->kept_len = 0;
-	deliver(a, terms->transport, wanted(terms), rsp);
+	deliver(a, terms->transport, ne, rsp);
 }
 
 static void done(struct card_apdu *a, const struct apdu_answer *ans, struct card_response *rsp)

@@ -20,8 +20,8 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "vreader/cards/crypto.h"
 #include "vreader/cards/iso/iso_card.h"
 
 enum {
@@ -57,16 +57,16 @@ static void verify(struct iso_card *card, const struct apdu_command *cmd, struct
 static void get_challenge(
 	struct iso_card *card, const struct apdu_command *cmd, struct apdu_answer *ans)
 {
-	ssize_t got;
-
 	(void)card;
 	if (cmd->ne == 0 || cmd->nc) {
 		ans->sw = SW_WRONG_LENGTH;
 		return;
 	}
-	got = getrandom(ans->data, cmd->ne, 0);
-	ans->len = got > 0 ? (size_t)got : 0;
-	ans->sw = ans->len == cmd->ne ? SW_OK : SW_MEMORY_FAILURE;
+	ans->sw = SW_MEMORY_FAILURE;
+	if (!crypto_random(ans->data, cmd->ne))
+		return;
+	ans->len = cmd->ne;
+	ans->sw = SW_OK;
 }
 
 static void echo(struct iso_card *card, const struct apdu_command *cmd, struct apdu_answer *ans)
