@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -149,6 +150,55 @@ START_TEST(failure_undoes)
 }
 END_TEST
 
+/* What lies in the place of the temporary file, readable for all, becomes a file for its owner. */
+START_TEST(is_private)
+{
+	struct state *s = must_open();
+	char temporary[96];
+	struct stat st;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	close(open(temporary, O_WRONLY | O_CREAT, 0666));
+	ck_assert_int_eq(chmod(temporary, 0666), 0);
+	state_put(s, "a", "1", 1);
+	ck_assert(state_commit(s));
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	state_close(s);
+}
+END_TEST
+
+/* No room: nothing is left beside the file, which is what it was. */
+START_TEST(full_disk)
+{
+	struct state *s = must_open();
+	char temporary[96], filler[4096] = "";
+	struct rlimit limit, small;
+	bool done;
+
+	state_put(s, "a", "old", 3);
+	ck_assert(state_commit(s));
+	state_put(s, "b", filler, sizeof(filler));
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	small = limit;
+	small.rlim_cur = 512;
+	/* Check writes files, too. */
+	setrlimit(RLIMIT_FSIZE, &small);
+	done = state_commit(s);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	ck_assert(!done);
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	ck_assert_int_eq(access(temporary, F_OK), -1);
+	state_put(s, "a", "new", 3);
+	ck_assert(state_commit(s));
+	state_close(s);
+	s = must_open();
+	expect(s, "a", "new");
+	state_close(s);
+}
+END_TEST
+
 START_TEST(not_a_place)
 {
 	ck_assert_ptr_null(state_open("/nonexistent/card", why, sizeof(why)));
@@ -251,6 +301,8 @@ int main(void)
 	tcase_add_test(tc, belongs_to_one);
 	tcase_add_test(tc, damage_is_found);
 	tcase_add_test(tc, failure_undoes);
+	tcase_add_test(tc, is_private);
+	tcase_add_test(tc, full_disk);
 	tcase_add_test(tc, not_a_place);
 	tcase_add_test(tc, survives_kills);
 	suite_add_tcase(suite, tc);

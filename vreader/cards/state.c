@@ -264,19 +264,19 @@ static bool write_all(int fd, const char *text, size_t len)
 	return true;
 }
 
-/* The rename itself lasts only when the folder is synced. */
-static bool sync_folder(const char *path)
+/* So that the rename outlasts a power failure, where the folder can be synced; the file is what it is
+ * in either case. */
+static void sync_folder(const char *path)
 {
 	char copy[PATH_MAX];
 	int fd;
-	bool ok;
 
 	snprintf(copy, sizeof(copy), "%s", path);
 	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ok = fd >= 0 && fsync(fd) == 0;
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	if (fd < 0)
+		return;
+	(void)fsync(fd);
+	close(fd);
 }
 
 /* Whether the path still names the file that was opened: another process may have renamed one to it
@@ -287,6 +287,16 @@ static bool still_there(int fd, const char *path)
 
 	return fstat(fd, &opened) == 0 && stat(path, &named) == 0 &&
 	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Takes the lock of a file that may have been there, and leaves it to its owner alone. False: it is not
+ * ours. */
+static bool take_file(int fd, const char *path)
+{
+	struct stat st;
+
+	return flock(fd, LOCK_EX | LOCK_NB) == 0 && still_there(fd, path) && fstat(fd, &st) == 0 &&
+	       st.st_uid == geteuid() && fchmod(fd, 0600) == 0;
 }
 
 /* The new file is locked before it has the name: there is no moment without a lock. */
@@ -300,16 +310,21 @@ static bool write_file(struct state *s, const struct image *image)
 	fd = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !still_there(fd, temporary) ||
-		ftruncate(fd, 0) < 0 || !write_all(fd, image->text, image->len) || fsync(fd) < 0 ||
+	if (!take_file(fd, temporary)) {
+		close(fd);
+		return false;
+	}
+	if (ftruncate(fd, 0) < 0 || !write_all(fd, image->text, image->len) || fsync(fd) < 0 ||
 		rename(temporary, s->path) < 0) {
+		unlink(temporary);
 		close(fd);
 		return false;
 	}
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = fd;
-	return sync_folder(s->path);
+	sync_folder(s->path);
+	return true;
 }
 
 bool state_commit(struct state *s)
