@@ -39,6 +39,7 @@ struct run {
 	struct loop *loop;
 	struct service *service;
 	sigset_t old_mask;
+	struct sigaction old_child; /* of SIGCHLD */
 	struct run_source signals;
 	struct run_source ready; /* read end of the daemon's ready pipe */
 	bool daemon_ready;
@@ -109,7 +110,9 @@ static pid_t spawn(const struct run *r)
 		complain("fork");
 	if (child != 0)
 		return child;
+	sigaction(SIGCHLD, &r->old_child, NULL);
 	sigprocmask(SIG_SETMASK, &r->old_mask, NULL);
+	service_leave_limits(r->service);
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(RUN_FAILED);
@@ -234,14 +237,27 @@ static void signals_ready(struct loop_source *source, uint32_t events)
 	}
 }
 
+/* As nohup(1) leaves SIGHUP to the command and to us. */
+static bool is_ignored(int number)
+{
+	struct sigaction action;
+
+	return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static bool catch_signals(struct run *r)
 {
-	static const int numbers[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	const struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t set;
 
 	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		sigaddset(&set, numbers[i]);
+		if (!is_ignored(numbers[i]))
+			sigaddset(&set, numbers[i]);
+	/* Where it is ignored, children end without a word (wait(2)). */
+	sigaction(SIGCHLD, &standard, &r->old_child);
 	sigprocmask(SIG_BLOCK, &set, &r->old_mask);
 	r->signals.source.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return r->signals.source.fd >= 0 && loop_add(r->loop, &r->signals.source, EPOLLIN);

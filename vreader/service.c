@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "vreader/cards/vpcd_port.h"
@@ -19,6 +20,7 @@ struct service {
 	struct rack rack;
 	size_t listening; /* of the addresses, how many are ours */
 	struct ctl *ctl;
+	struct rlimit old_limit; /* of open descriptors */
 	bool quit;
 };
 
@@ -107,6 +109,21 @@ static bool start(struct service *s)
 	return open_listeners(s) && open_ctl(s);
 }
 
+static void raise_limit(struct service *s)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &s->old_limit);
+	limit = s->old_limit;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void service_leave_limits(const struct service *s)
+{
+	setrlimit(RLIMIT_NOFILE, &s->old_limit);
+}
+
 struct service *service_start(struct loop *loop, const struct service_options *options)
 {
 	struct service *s = calloc(1, sizeof(*s));
@@ -117,6 +134,7 @@ struct service *service_start(struct loop *loop, const struct service_options *o
 	}
 	s->loop = loop;
 	s->options = options;
+	raise_limit(s);
 	if (start(s))
 		return s;
 	service_stop(s);

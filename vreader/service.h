@@ -29,7 +29,8 @@ struct service_options {
 
 struct service;
 
-/* NULL when something went wrong, said on stderr. */
+/* As many descriptors as the system allows are ours then, as many readers have many connections. NULL
+ * when something went wrong, said on stderr. */
 struct service *service_start(struct loop *loop, const struct service_options *options);
 /* Removes its sockets; service may be NULL. */
 void service_stop(struct service *service);
@@ -39,5 +40,7 @@ void service_stop(struct service *service);
 bool service_once(struct service *service, int64_t deadline);
 /* `vreader ctl quit` asked for the end. */
 bool service_quit(const struct service *service);
+/* In a child: it may have as many descriptors open as before. */
+void service_leave_limits(const struct service *service);
 
 #endif

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -211,6 +212,33 @@ class Run(harness.CardwireTest):
             child, _ = self.shell("exec sleep 100")
             child.send_signal(number)
             self.finish(child, -number)
+
+    def test_signals_that_are_ignored(self):
+        """A parent that ignores its children leaves that to us; nohup leaves SIGHUP."""
+        child = self.start("--", "sh", "-c", "exit 7",
+            preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+        self.finish(child, 7)
+        daemon = self.tmp / "daemon"
+        daemon.write_text("#!/bin/sh\necho started\nexec sleep 100\n")
+        daemon.chmod(0o755)
+        child = self.start("--pcscd", daemon, "true",
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        self.assertEqual(child.stderr.readline(), "started\n")
+        child.send_signal(signal.SIGHUP)
+        child.send_signal(signal.SIGTERM)
+        self.finish(child, -signal.SIGTERM)
+
+    def test_descriptors(self):
+        """Many readers need many; the command has as many as it would have without us."""
+        def limit():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (50, most))
+
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        child = self.start("--readers", 60, "--card", "none", "--", "sh", "-c",
+            f"ulimit -Sn; {VREADER} ctl list", preexec_fn=limit)
+        out, _ = self.finish(child)
+        self.assertEqual(out.splitlines()[0], "50")
+        self.assertEqual(len(re.findall(" imported ", out)), 60)
 
     def test_signal_that_the_command_handles(self):
         child, _ = self.shell("trap 'exit 3' TERM; echo ready; while :; do read x; done")

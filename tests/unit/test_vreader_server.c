@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "vreader/bytes.h"
 #include "vreader/loop.h"
 #include "vreader/rack.h"
+#include "vreader/usb/address.h"
 #include "vreader/usb/usbip_server.h"
 
 enum {
@@ -394,6 +396,78 @@ START_TEST(test_client_that_never_reads)
 }
 END_TEST
 
+/* No descriptor is left for whoever comes: they are turned away, and the loop sleeps. */
+START_TEST(test_no_descriptors)
+{
+	char folder[] = "/tmp/test_vreader_server.XXXXXX", address[80], why[256] = "";
+	struct rlimit limit;
+	int clients[8];
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(address, sizeof(address), "unix:%s/usbip", folder);
+	fd = address_listen(address, why, sizeof(why));
+	ck_assert_msg(fd >= 0, "%s", why);
+	ck_assert(usbip_server_listen(rack.server, fd));
+	for (int i = 0; i < 8; i++) {
+		clients[i] = address_connect_unix(address + 5, why, sizeof(why));
+		ck_assert_msg(clients[i] >= 0, "%s", why);
+	}
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = (rlim_t)clients[7] + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	serve_pending();
+	for (int i = 0; i < 8; i++) {
+		uint8_t byte;
+
+		ck_assert_int_eq(recv(clients[i], &byte, 1, MSG_DONTWAIT), 0);
+		close(clients[i]);
+	}
+	/* Then there are some again. */
+	fd = address_connect_unix(address + 5, why, sizeof(why));
+	ck_assert_msg(fd >= 0, "%s", why);
+	serve_pending();
+	client_send(fd, "\x01\x11\x80\x05\0\0\0\0", 8);
+	client_expect(fd, (uint8_t[12]){ 0 }, 12);
+	close(fd);
+	address_forget(address);
+	rmdir(folder);
+}
+END_TEST
+
+/* As many importers as there are devices. */
+START_TEST(test_many_devices)
+{
+	enum {
+		MANY = 1100,
+	};
+	struct rlimit limit;
+	struct profile p;
+	static int clients[MANY];
+	uint8_t record[USBIP_DEV_SIZE];
+	char busid[16];
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = limit.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur < 2 * MANY + 64)
+		return;
+	usbip_server_free(rack.server);
+	rack_free(&rack);
+	ck_assert(profile_builtin("short", &p));
+	ck_assert(rack_init(&rack, &p, MANY, &card_options_default));
+	rack.server = usbip_server_new(loop, rack.devices, rack.count);
+	ck_assert_ptr_nonnull(rack.server);
+	for (int i = 0; i < MANY; i++) {
+		clients[i] = client_new();
+		snprintf(busid, sizeof(busid), "1-%d", i + 1);
+		ck_assert_uint_eq(import(clients[i], busid, record), 0);
+	}
+	for (int i = 0; i < MANY; i++)
+		close(clients[i]);
+}
+END_TEST
+
 START_TEST(test_disconnect_in_the_middle)
 {
 	static const uint8_t slow[] = { PC_to_RDR_XfrBlock, 5, 0, 0, 0, 0, 2, 0, 0, 0, 0x80, 0xEE,
@@ -439,6 +513,8 @@ int main(void)
 	tcase_add_test(tc, test_hostile_first_phase);
 	tcase_add_test(tc, test_too_many_transfers);
 	tcase_add_test(tc, test_client_that_never_reads);
+	tcase_add_test(tc, test_no_descriptors);
+	tcase_add_test(tc, test_many_devices);
 	tcase_add_test(tc, test_disconnect_in_the_middle);
 	suite_add_tcase(s, tc);
 	return suite_run(s);

@@ -2,6 +2,7 @@
 #include "vreader/usb/address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -45,19 +46,25 @@ int address_connect_unix(const char *path, char *why, size_t why_size)
 	return fd;
 }
 
-static void remove_stale(const char *path)
+/* Whether nobody has the socket open any more. One that may not be asked, that is of another kind, or
+ * whose server is too busy to take us, has somebody. */
+static bool is_stale(const struct sockaddr_un *sun)
 {
-	char ignored[256];
-	struct stat st;
-	int fd;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool stale = fd >= 0 && connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) < 0 &&
+		     errno == ECONNREFUSED;
 
-	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return;
-	fd = address_connect_unix(path, ignored, sizeof(ignored));
 	if (fd >= 0)
 		close(fd);
-	else
-		unlink(path);
+	return stale;
+}
+
+static void remove_stale(const struct sockaddr_un *sun)
+{
+	struct stat st;
+
+	if (lstat(sun->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) && is_stale(sun))
+		unlink(sun->sun_path);
 }
 
 static int listen_unix(const char *path, char *why, size_t why_size)
@@ -69,7 +76,7 @@ static int listen_unix(const char *path, char *why, size_t why_size)
 		snprintf(why, why_size, "unix:%s: empty or too long for a socket", path);
 		return -1;
 	}
-	remove_stale(path);
+	remove_stale(&sun);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 &&
 		listen(fd, SOMAXCONN) == 0)
@@ -136,8 +143,19 @@ static int listen_tcp(const char *host_port, char *why, size_t why_size)
 	return fd;
 }
 
+/* Held for the moment when no descriptor is left: a connection that cannot be taken would keep the
+ * loop awake. */
+static int spare = -1;
+
+static void take_spare(void)
+{
+	if (spare < 0)
+		spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 int address_listen(const char *address, char *why, size_t why_size)
 {
+	take_spare();
 	if (strncmp(address, unix_prefix, strlen(unix_prefix)) == 0)
 		return listen_unix(address + strlen(unix_prefix), why, why_size);
 	if (strncmp(address, tcp_prefix, strlen(tcp_prefix)) == 0)
@@ -152,12 +170,29 @@ static void set_option(int fd, int level, int option, int value)
 	(void)setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+static void refuse(int listener)
+{
+	int fd;
+
+	fputs("vreader: a connection is refused: no file descriptors are left\n", stderr);
+	if (spare >= 0)
+		close(spare);
+	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	spare = -1;
+	take_spare();
+}
+
 int address_accept(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE)
+			refuse(listener);
 		return -1;
+	}
 	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 10);

@@ -59,9 +59,9 @@ uint8_t *buffer_grow(struct buffer *b, size_t n);
 /* Takes n bytes off the beginning. */
 void buffer_drop(struct buffer *b, size_t n);
 
-/* Does what the first message in rx asks for, and puts answers that are there into tx; marks the
- * connection as dead or to be closed if it is not USB/IP. Returns the length of the message, 0 if
+/* Does what the first message of these bytes asks for, and puts answers that are there into tx; marks
+ * the connection as dead or to be closed if it is not USB/IP. Returns the length of the message, 0 if
  * it is not whole yet. */
-size_t usbip_take(struct connection *c, int64_t now);
+size_t usbip_take(struct connection *c, const uint8_t *bytes, size_t len, int64_t now);
 
 #endif

@@ -170,26 +170,25 @@ static void op_import(struct connection *c, const uint8_t *busid)
 	usb_device_attach(e->device, urb_complete, c);
 }
 
-/* Bytes used of rx, 0 when more are needed. */
-static size_t handle_op(struct connection *c)
+/* Bytes used, 0 when more are needed. */
+static size_t handle_op(struct connection *c, const uint8_t *b, size_t len)
 {
-	const uint8_t *b = c->rx.data;
 	uint8_t busid[USBIP_BUSID_SIZE];
-	size_t len;
+	size_t named;
 
-	if (c->rx.len < USBIP_OP_HEADER_SIZE)
+	if (len < USBIP_OP_HEADER_SIZE)
 		return 0;
 	switch (get_be16(b + USBIP_OP_code)) {
 	case USBIP_OP_REQ_DEVLIST:
 		op_devlist(c);
 		return USBIP_OP_HEADER_SIZE;
 	case USBIP_OP_REQ_IMPORT:
-		if (c->rx.len < USBIP_REQ_IMPORT_SIZE)
+		if (len < USBIP_REQ_IMPORT_SIZE)
 			return 0;
 		/* Some clients leave rubbish behind the terminating zero. */
 		memset(busid, 0, sizeof(busid));
-		len = strnlen((const char *)b + USBIP_REQ_IMPORT_busid, USBIP_BUSID_SIZE);
-		memcpy(busid, b + USBIP_REQ_IMPORT_busid, len);
+		named = strnlen((const char *)b + USBIP_REQ_IMPORT_busid, USBIP_BUSID_SIZE);
+		memcpy(busid, b + USBIP_REQ_IMPORT_busid, named);
 		op_import(c, busid);
 		return USBIP_REQ_IMPORT_SIZE;
 	default:
@@ -199,9 +198,8 @@ static size_t handle_op(struct connection *c)
 }
 
 /* Bytes used, 0 when more are needed or the client is to be dropped. */
-static size_t handle_submit(struct connection *c, int64_t now)
+static size_t handle_submit(struct connection *c, const uint8_t *b, size_t len, int64_t now)
 {
-	const uint8_t *b = c->rx.data;
 	bool in = get_be32(b + USBIP_direction) == USBIP_DIR_IN;
 	uint32_t length = get_be32(b + USBIP_SUBMIT_transfer_buffer_length);
 	uint32_t packets = get_be32(b + USBIP_SUBMIT_number_of_packets);
@@ -216,7 +214,7 @@ static size_t handle_submit(struct connection *c, int64_t now)
 		c->dead = true;
 		return 0;
 	}
-	if (c->rx.len < used)
+	if (len < used)
 		return 0;
 	urb = calloc(1, sizeof(*urb) + length);
 	if (!urb) {
@@ -236,15 +234,15 @@ static size_t handle_submit(struct connection *c, int64_t now)
 	return used;
 }
 
-static size_t handle_unlink(struct connection *c)
+static size_t handle_unlink(struct connection *c, const uint8_t *b)
 {
-	uint32_t target = get_be32(c->rx.data + USBIP_UNLINK_unlink_seqnum);
+	uint32_t target = get_be32(b + USBIP_UNLINK_unlink_seqnum);
 	struct usb_urb *urb = usb_device_unlink(c->export->device, target);
 	uint8_t *p = tx_reserve(c, USBIP_HEADER_SIZE);
 
 	if (p) {
 		put_be32(p + USBIP_command, USBIP_RET_UNLINK);
-		put_be32(p + USBIP_seqnum, get_be32(c->rx.data + USBIP_seqnum));
+		put_be32(p + USBIP_seqnum, get_be32(b + USBIP_seqnum));
 		put_be32(p + USBIP_RET_UNLINK_status, urb ? (uint32_t)USBIP_STATUS_ECONNRESET : 0);
 	}
 	if (urb) {
@@ -254,16 +252,16 @@ static size_t handle_unlink(struct connection *c)
 	return USBIP_HEADER_SIZE;
 }
 
-static size_t handle_command(struct connection *c, int64_t now)
+static size_t handle_command(struct connection *c, const uint8_t *b, size_t len, int64_t now)
 {
-	if (c->rx.len < USBIP_HEADER_SIZE)
+	if (len < USBIP_HEADER_SIZE)
 		return 0;
-	if (get_be32(c->rx.data + USBIP_devid) == c->export->devid) {
-		switch (get_be32(c->rx.data + USBIP_command)) {
+	if (get_be32(b + USBIP_devid) == c->export->devid) {
+		switch (get_be32(b + USBIP_command)) {
 		case USBIP_CMD_SUBMIT:
-			return handle_submit(c, now);
+			return handle_submit(c, b, len, now);
 		case USBIP_CMD_UNLINK:
-			return handle_unlink(c);
+			return handle_unlink(c, b);
 		default:
 			break;
 		}
@@ -272,7 +270,7 @@ static size_t handle_command(struct connection *c, int64_t now)
 	return 0;
 }
 
-size_t usbip_take(struct connection *c, int64_t now)
+size_t usbip_take(struct connection *c, const uint8_t *bytes, size_t len, int64_t now)
 {
-	return c->export ? handle_command(c, now) : handle_op(c);
+	return c->export ? handle_command(c, bytes, len, now) : handle_op(c, bytes, len);
 }

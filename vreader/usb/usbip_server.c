@@ -12,7 +12,8 @@
 #include "vreader/usb/usbip_private.h"
 
 enum {
-	CONNECTIONS_MAX = 1024,
+	/* Connections beside one importer for each device. */
+	CONNECTIONS_MORE = 1024,
 };
 
 struct listener {
@@ -80,12 +81,14 @@ static void connection_update(struct connection *c)
 /* Everything that is whole in rx. */
 static void connection_process(struct connection *c, int64_t now)
 {
-	size_t used = 1;
+	size_t at = 0, used = 1;
 
-	while (!c->dead && !c->close_after_tx && used && c->tx.len < USBIP_TX_HIGH) {
-		used = usbip_take(c, now);
-		buffer_drop(&c->rx, used);
+	while (!c->dead && !c->close_after_tx && at < c->rx.len && used &&
+		c->tx.len < USBIP_TX_HIGH) {
+		used = usbip_take(c, c->rx.data + at, c->rx.len - at, now);
+		at += used;
 	}
+	buffer_drop(&c->rx, at);
 }
 
 static void connection_receive(struct connection *c)
@@ -137,7 +140,7 @@ bool usbip_server_adopt(struct usbip_server *s, int fd)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
-	if (!c || s->connection_count >= CONNECTIONS_MAX) {
+	if (!c || s->connection_count >= s->export_count + CONNECTIONS_MORE) {
 		free(c);
 		close(fd);
 		return false;
