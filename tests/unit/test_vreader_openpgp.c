@@ -225,6 +225,29 @@ START_TEST(imports_and_decrypts)
 }
 END_TEST
 
+/* Numbers that are odd and have no common divisor are enough of an RSA key here. */
+START_TEST(refuses_numbers_too_long)
+{
+	static const uint8_t e[] = { 1, 0, 1 };
+	static const uint8_t long_e[9] = { 1, 0, 0, 0, 0, 0, 0, 0, 13 };
+	static uint8_t p_bytes[128], q_bytes[128], long_p[60000];
+	struct crypto_key *key;
+
+	memset(p_bytes, 0xFF, sizeof(p_bytes));
+	memset(q_bytes, 0xFF, sizeof(q_bytes));
+	q_bytes[127] = 0xFD;
+	key = crypto_import_rsa(CRYPTO_RSA2048, e, sizeof(e), p_bytes, 128, q_bytes, 128);
+	ck_assert_ptr_nonnull(key);
+	crypto_free(key);
+	key = crypto_import_rsa(CRYPTO_RSA2048, long_e, sizeof(long_e), p_bytes, 128, q_bytes, 128);
+	ck_assert_ptr_null(key);
+	memset(long_p, 0xFF, sizeof(long_p));
+	key = crypto_import_rsa(
+		CRYPTO_RSA2048, e, sizeof(e), long_p, sizeof(long_p), long_p, sizeof(long_p) - 1);
+	ck_assert_ptr_null(key);
+}
+END_TEST
+
 START_TEST(ends_and_begins)
 {
 	uint8_t aid[16];
@@ -286,6 +309,7 @@ int main(void)
 	tcase_add_test(tc, flags_touch);
 	tcase_add_test(tc, signs);
 	tcase_add_test(tc, imports_and_decrypts);
+	tcase_add_test(tc, refuses_numbers_too_long);
 	tcase_add_test(tc, ends_and_begins);
 	tcase_add_test(tc, remembers);
 	suite_add_tcase(suite, tc);

@@ -27,6 +27,7 @@ enum crypto_type {
 
 enum {
 	CRYPTO_RSA_MAX = 512,          /* bytes of a modulus */
+	CRYPTO_EXPONENT_MAX = 8,       /* bytes of a public exponent */
 	CRYPTO_POINT_MAX = 1 + 2 * 66, /* 04 X Y of P-521 */
 	CRYPTO_SIGNATURE_MAX = CRYPTO_RSA_MAX,
 	CRYPTO_PRIVATE_MAX = 4096, /* bytes of a private key in DER */
@@ -62,8 +63,8 @@ struct crypto_key *crypto_load(const uint8_t *der, size_t len);
 
 /* Modulus (crypto_size() bytes) and exponent of an RSA key. Returns the exponent's length; 0: it
  * failed. */
-size_t crypto_public_rsa(
-	const struct crypto_key *key, uint8_t modulus[CRYPTO_RSA_MAX], uint8_t exponent[8]);
+size_t crypto_public_rsa(const struct crypto_key *key, uint8_t modulus[CRYPTO_RSA_MAX],
+	uint8_t exponent[CRYPTO_EXPONENT_MAX]);
 /* 04 X Y on curves of NIST, else the raw key. Returns its length; 0: it failed. */
 size_t crypto_public_point(const struct crypto_key *key, uint8_t out[CRYPTO_POINT_MAX]);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the parts of the OpenPGP applet share: openpgp.c has the commands, openpgp_pin.c the
- * passwords, openpgp_data.c the data objects, openpgp_key.c the keys. Clauses are those of the
- * OpenPGP card specification 3.4.
+ * passwords, openpgp_data.c the data objects, openpgp_key.c the kinds of keys and where they lie,
+ * openpgp_make.c their making, openpgp_use.c their use. Clauses are those of the OpenPGP card
+ * specification 3.4.
  */
 #ifndef CARDWIRE_VREADER_CARDS_OPENPGP_PARTS_H
 #define CARDWIRE_VREADER_CARDS_OPENPGP_PARTS_H
@@ -35,6 +36,13 @@ enum pgp_key {
 	PGP_SIGN,
 	PGP_DECRYPT,
 	PGP_AUTHENTICATE,
+};
+
+/* As key information has it (§4.4.3.8). */
+enum pgp_origin {
+	PGP_ABSENT,
+	PGP_GENERATED,
+	PGP_IMPORTED,
 };
 
 struct openpgp {
@@ -75,15 +83,26 @@ void pgp_select_data(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pgp_put_data(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 
-/* --- openpgp_key.c: §7.2.10 to §7.2.14 --- */
-void pgp_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+/* --- openpgp_make.c: §7.2.14, §4.4.3.12 --- */
 void pgp_generate(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+void pgp_import(struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+
+/* --- openpgp_use.c: §7.2.10 to §7.2.13, §7.2.18 --- */
 void pgp_security_operation(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pgp_authenticate(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
 void pgp_manage_keys(
 	struct applet *applet, const struct apdu_command *cmd, struct apdu_answer *ans);
+
+/* --- openpgp_key.c --- */
+/* What its algorithm attributes say it is. */
+enum crypto_type pgp_key_type(const struct openpgp *o, enum pgp_key which);
+/* The caller frees it; NULL: there is none. */
+struct crypto_key *pgp_key_load(const struct openpgp *o, enum pgp_key which);
+/* The key is copied. False: libcrypto cannot write it down. */
+bool pgp_key_keep(struct openpgp *o, enum pgp_key which, const struct crypto_key *key,
+	enum pgp_origin origin);
 /* Algorithm attributes (§4.4.3.9) of a key. */
 void pgp_key_attributes(const struct openpgp *o, enum pgp_key which, struct ber_out *out);
 /* Those of another algorithm forget the key. */
@@ -95,5 +114,7 @@ void pgp_key_choices(struct ber_out *out);
 void pgp_key_information(const struct openpgp *o, struct ber_out *out);
 /* How many signatures the key has made: 3 bytes (93). */
 void pgp_signature_counter(const struct openpgp *o, struct ber_out *out);
+/* One more. */
+void pgp_count_signature(struct openpgp *o);
 
 #endif

@@ -100,7 +100,7 @@ bool piv_key_policies(struct piv_key *key, const uint8_t *objects, size_t len)
 bool piv_key_public(const struct piv_key *key, struct ber_out *out)
 {
 	enum crypto_type type = crypto_key_type(key->key);
-	uint8_t number[CRYPTO_RSA_MAX], exponent[8];
+	uint8_t number[CRYPTO_RSA_MAX], exponent[CRYPTO_EXPONENT_MAX];
 	size_t len;
 
 	if (crypto_is_rsa(type)) {
