@@ -11,6 +11,10 @@
 #include "vreader/loop.h"
 #include "vreader/rack.h"
 
+enum {
+	CTL_LINE_MAX = 1024, /* bytes of a line, its end included */
+};
+
 struct ctl;
 
 /* Takes over the listening socket. *quit becomes true when a client asks for the end. */

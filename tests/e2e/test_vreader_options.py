@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What is wrong on vreader's command lines and on its control socket is said in one clear line."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -58,6 +59,28 @@ class Refused(harness.CardwireTest):
         self.assertTrue(vreader.socket.is_socket())
         self.serve(1, "cannot listen on .*Address already in use", "--ctl", vreader.ctl_path)
         vreader.ctl("list")
+
+    def test_socket_of_another_kind(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
+            other.bind(str(self.tmp / "other"))
+            other.listen()
+            self.refuse(1, "cannot listen on .*in use", "serve", "--listen", "unix:other")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+                client.connect(str(self.tmp / "other"))
+
+    def test_busy_server(self):
+        """One whose queue is full answers nobody, but it is there."""
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(str(self.tmp / "busy"))
+            server.listen(0)
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    client = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    client.setblocking(False)
+                    client.connect(str(self.tmp / "busy"))
+            self.refuse(1, "cannot listen on .*in use", "serve", "--listen", "unix:busy")
+            self.assertTrue((self.tmp / "busy").is_socket())
 
     def test_file_in_the_way(self):
         (self.tmp / "file").write_text("text")
@@ -165,6 +188,11 @@ class ControlSocket(harness.CardwireTest):
             answer = self.ask(line) if len(line) < 1024 else self.too_long(line)
             self.assertFalse(answer.startswith("ok"), line)
         self.assertRegex(self.vreader.ctl("list"), "^0 1-1 ")
+
+    def test_long_answer(self):
+        vreader = VReader(self, "many", readers=4096, card="none")
+        lines = vreader.ctl("list").splitlines()
+        self.assertEqual((len(lines), lines[-1].split()[0]), (4096, "4095"))
 
     def too_long(self, line):
         """The server may close the connection while it is still being written to."""

@@ -21,8 +21,9 @@ struct fault_script;
 
 /* What is to be sent in place of one message. */
 struct fault_outcome {
-	uint8_t *msg; /* changed in place; room for FAULT_BYTES_MAX more than len at the start */
+	uint8_t *msg; /* changed in place */
 	size_t len;
+	size_t room; /* bytes that msg has room for */
 	bool drop;
 	bool stall;
 	bool stall_out;

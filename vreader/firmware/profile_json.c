@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "vreader/bytes.h"
+#include "vreader/hex.h"
 
 /* Where a fault is told. */
 struct fault {
@@ -101,18 +101,7 @@ static size_t get_list(json_object *o, const char *key, uint32_t *list)
 /* Bytes in hexadecimal, none when the key is missing. False: too many, or something else. */
 static bool get_bytes(json_object *o, const char *key, uint8_t *bytes, size_t max, size_t *len)
 {
-	const char *hex = get_string(o, key);
-	size_t count = strlen(hex) / 2;
-
-	if (strlen(hex) % 2 || count > max || strspn(hex, "0123456789abcdefABCDEF") != 2 * count)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		char digits[3] = { hex[2 * i], hex[2 * i + 1], '\0' };
-
-		bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
-	}
-	*len = count;
-	return true;
+	return hex_parse(get_string(o, key), bytes, max, len);
 }
 
 static bool get_ccid(json_object *o, const char *key, uint8_t ccid[CCID_DESC_SIZE])
