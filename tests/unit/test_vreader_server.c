@@ -443,9 +443,8 @@ START_TEST(test_many_devices)
 	};
 	struct rlimit limit;
 	struct profile p;
+	uint8_t req[USBIP_REQ_IMPORT_SIZE], rep[USBIP_REP_IMPORT_SIZE];
 	static int clients[MANY];
-	uint8_t record[USBIP_DEV_SIZE];
-	char busid[16];
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	limit.rlim_cur = limit.rlim_max;
@@ -458,10 +457,14 @@ START_TEST(test_many_devices)
 	ck_assert(rack_init(&rack, &p, MANY, &card_options_default));
 	rack.server = usbip_server_new(loop, rack.devices, rack.count);
 	ck_assert_ptr_nonnull(rack.server);
+	op(req, USBIP_OP_REQ_IMPORT);
 	for (int i = 0; i < MANY; i++) {
 		clients[i] = client_new();
-		snprintf(busid, sizeof(busid), "1-%d", i + 1);
-		ck_assert_uint_eq(import(clients[i], busid, record), 0);
+		snprintf((char *)req + USBIP_REQ_IMPORT_busid, USBIP_BUSID_SIZE, "1-%d", i + 1);
+		ck_assert_int_eq(send(clients[i], req, sizeof(req), 0), sizeof(req));
+		ck_assert(loop_once(loop, 0));
+		ck_assert_int_eq(recv(clients[i], rep, sizeof(rep), 0), sizeof(rep));
+		ck_assert_uint_eq(get_be32(rep + USBIP_OP_status), USBIP_ST_OK);
 	}
 	for (int i = 0; i < MANY; i++)
 		close(clients[i]);
