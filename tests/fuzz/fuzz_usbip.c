@@ -134,7 +134,7 @@ static bool serve_one(struct server *server, unsigned number)
 
 static void *serve(void *arg)
 {
-	static const struct timeval quiet = { .tv_usec = 30000 };
+	static const struct timeval quiet = { .tv_usec = 1000 };
 	struct server *server = arg;
 	unsigned number = 0;
 
