@@ -24,40 +24,44 @@ def switches(pid):
     return found
 
 
+def which_woke_up(pids, seconds):
+    before = [switches(pid) for pid in pids]
+    time.sleep(seconds)
+    return [pid for pid, was in zip(pids, before) if switches(pid) != was]
+
+
 @unittest.skipIf(b"__tsan_init" in PCSCD.read_bytes(), "ThreadSanitizer's own thread never rests")
 class Idle(CardwireTest):
-    def silent_for(self, pid, seconds):
-        before = switches(pid)
-        time.sleep(seconds)
-        return switches(pid) == before
-
-    def assert_idle(self, pid):
-        deadline = time.monotonic() + SETTLE_S
-        while not self.silent_for(pid, SAMPLE_S):
-            self.assertLess(time.monotonic(), deadline, "the daemon does not come to rest")
-        self.assertTrue(self.silent_for(pid, SILENCE_S), "the daemon woke up")
-
-    def setUp(self):
-        super().setUp()
-        vreader = VReader(self)
-        self.daemon = Pcscd(self, reader_entry("Virtual", vreader.device(), CCID_LIBRARY),
+    def start(self, name):
+        """A daemon of its own with a client that is connected to a card: (pid, client, context, handle)."""
+        vreader = VReader(self, name=f"{name}-reader")
+        daemon = Pcscd(self, reader_entry("Virtual", vreader.device(), CCID_LIBRARY), name=name,
             options=["--power-grace", "0.05", "--lease", "0.05"])
-        self.client = Client(self, self.daemon)
-        self.context = self.client.establish()
-        self.handle = self.present(self.client, self.context, "Virtual 00 00")
+        client = Client(self, daemon)
+        context = client.establish()
+        return daemon.program.pid, client, context, self.present(client, context, "Virtual 00 00")
 
-    def test_after_the_last_client(self):
-        self.client.begin(self.handle)
-        self.client.transmit(self.handle, "0084000008")
-        self.client.stop()
-        self.assert_idle(self.daemon.program.pid)
+    def after_the_last_client(self):
+        pid, client, _, handle = self.start("left")
+        client.begin(handle)
+        client.transmit(handle, "0084000008")
+        client.stop()
+        return pid
 
-    def test_with_a_client_that_waits(self):
-        self.client.disconnect(self.handle)
-        event, _ = self.client.wait_state(self.context, "Virtual 00 00", STATE_PRESENT)
-        self.client.start("status_change", self.context, 0xFFFFFFFF,
-            [["Virtual 00 00", event & ~STATE_CHANGED]])
-        self.assert_idle(self.daemon.program.pid)
+    def with_a_client_that_waits(self):
+        pid, client, context, handle = self.start("waited-for")
+        client.disconnect(handle)
+        event, _ = client.wait_state(context, "Virtual 00 00", STATE_PRESENT)
+        client.start("status_change", context, 0xFFFFFFFF, [["Virtual 00 00", event & ~STATE_CHANGED]])
+        return pid
+
+    def test_no_thread_wakes_up(self):
+        """Two daemons, looked at together, since it takes a while."""
+        names = {self.after_the_last_client(): "without a client", self.with_a_client_that_waits(): "waited for"}
+        deadline = time.monotonic() + SETTLE_S
+        while woke := which_woke_up(names, SAMPLE_S):
+            self.assertLess(time.monotonic(), deadline, f"no rest: {[names[pid] for pid in woke]}")
+        self.assertEqual([names[pid] for pid in which_woke_up(names, SILENCE_S)], [])
 
 
 if __name__ == "__main__":
