@@ -35,6 +35,7 @@ enum ccid_result {
 	CCID_OVERRUN,  /* the response is longer than the caller's buffer; all has been read */
 	CCID_CARD,     /* the card broke its protocol and has to be reset */
 	CCID_PROTOCOL, /* the protocol is not one of the reader's or the card's */
+	CCID_BUSY,     /* other slots kept the reader busy all the time; nothing was sent */
 	CCID_GONE,     /* the device has vanished */
 };
 
@@ -120,8 +121,8 @@ void device_removed(struct device *device);
 bool device_is_gone(struct device *device);
 
 /*
- * Presence of a card in the slot: from what is known, or by GetSlotStatus. CCID_OK or CCID_ABSENT;
- * other results as of device_exchange().
+ * Presence of a card in the slot: from what is known, or by GetSlotStatus. As it was last known while
+ * other slots keep the reader busy. CCID_OK or CCID_ABSENT; other results as of device_exchange().
  */
 enum ccid_result device_presence(struct device *device, unsigned slot);
 

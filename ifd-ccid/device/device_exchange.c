@@ -38,7 +38,7 @@ static enum ccid_result enter(struct io *io)
 		else if (!device->resetting && device->busy < device->interface.ccid.busy_slots)
 			device->busy++;
 		else if (deadline_now() >= io->patience.end)
-			result = CCID_TIMEOUT;
+			result = CCID_BUSY;
 		else {
 			deadline_cond_wait(&device->changed, &device->lock, io->patience.end);
 			continue;
@@ -49,7 +49,7 @@ static enum ccid_result enter(struct io *io)
 	if (result == CCID_OK && device->quirks.interfaces_take_turns &&
 		!port_take_turn(device->port, io->patience.end)) {
 		give_up(device);
-		return CCID_TIMEOUT;
+		return CCID_BUSY;
 	}
 	return result;
 }

@@ -180,17 +180,21 @@ enum ccid_result device_presence(struct device *device, unsigned slot)
 	struct ccid_answer answer;
 	uint32_t events;
 	bool present;
+	bool known;
 	bool ask;
 
 	pthread_mutex_lock(&device->lock);
 	ask = must_ask(device, &io->presence);
+	known = io->presence.state != PRESENCE_UNKNOWN;
 	events = io->presence.events;
 	if (device->gone)
 		result = CCID_GONE;
 	pthread_mutex_unlock(&device->lock);
 	if (ask && result == CCID_OK)
 		result = ask_reader(device, slot, &answer);
-	if (result != CCID_OK && result != CCID_REFUSED)
+	if (result == CCID_BUSY && known)
+		ask = false;
+	else if (result != CCID_OK && result != CCID_REFUSED)
 		return result;
 	pthread_mutex_lock(&device->lock);
 	/* Refused is no failure here: many readers tell an empty slot so. */

@@ -406,12 +406,12 @@ END_TEST
 
 static char quirks[] = "/tmp/ccid-device-XXXXXX";
 
-/* Opens a reader for which one quirk file is there, and closes it if that works. */
-static bool opens_with_quirk(const char *lines)
+/* Opens the reader while these lines are said of it. */
+static struct device *open_with_quirk(const char *lines)
 {
+	struct device *opened;
 	char path[64];
 	FILE *file;
-	struct device *opened;
 
 	ck_assert_ptr_nonnull(mkdtemp(quirks));
 	snprintf(path, sizeof(path), "%s/10-test.quirks", quirks);
@@ -421,13 +421,11 @@ static bool opens_with_quirk(const char *lines)
 	fclose(file);
 	setenv("CARDWIRE_QUIRKS", quirks, 1);
 	opened = device_open(peer_name(peer));
-	if (opened)
-		device_unref(opened);
 	unsetenv("CARDWIRE_QUIRKS");
 	unlink(path);
 	rmdir(quirks);
 	memcpy(quirks + strlen(quirks) - 6, "XXXXXX", 6);
-	return opened != NULL;
+	return opened;
 }
 
 /* It is closed again while card changes are told without end. */
@@ -435,7 +433,7 @@ START_TEST(not_accepted_among_events)
 {
 	peer = peer_start(PEER_EVENT_FLOOD);
 	for (int i = 0; i < 20; i++)
-		ck_assert(!opens_with_quirk("init-escape=01\ninit-required=yes"));
+		ck_assert_ptr_null(open_with_quirk("init-escape=01\ninit-required=yes"));
 	peer_stop(peer);
 }
 END_TEST
@@ -444,10 +442,10 @@ END_TEST
 START_TEST(mode_switch_of_wrong_length)
 {
 	peer = peer_start(PEER_GOOD);
-	ck_assert(!opens_with_quirk("mode-switch=2109000200000001"));
+	ck_assert_ptr_null(open_with_quirk("mode-switch=2109000200000001"));
 	/* Two descriptors. */
 	ck_assert_uint_eq(peer_counts(peer).control, 2);
-	ck_assert(!opens_with_quirk("mode-switch=2109000200000000"));
+	ck_assert_ptr_null(open_with_quirk("mode-switch=2109000200000000"));
 	ck_assert_uint_gt(peer_counts(peer).control, 4);
 	peer_stop(peer);
 }
@@ -506,6 +504,33 @@ static void *work(void *arg)
 	device_call_end(device, 1);
 	return NULL;
 }
+
+/* Where one slot may be busy, the card in the other is not lost meanwhile. */
+START_TEST(presence_beside_a_busy_slot)
+{
+	enum ccid_result other = CCID_OK;
+	pthread_t thread;
+	unsigned before;
+
+	peer = peer_start(PEER_NO_ANSWER);
+	device = open_with_quirk("busy-slots=1\npresence=polling\nstatus-timeout=1000");
+	ck_assert_ptr_nonnull(device);
+	ck_assert(device_slot_open(device, 0));
+	ck_assert(device_slot_open(device, 1));
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	before = peer_counts(peer).bulk_out;
+	pthread_create(&thread, NULL, work, &other);
+	while (peer_counts(peer).bulk_out == before)
+		sched_yield();
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	ck_assert_uint_eq(peer_counts(peer).bulk_out, before + 1);
+	device_abort(device, 1);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(other, CCID_ABORTED);
+	ck_assert_int_eq(device_presence(device, 0), CCID_OK);
+	stop();
+}
+END_TEST
 
 START_TEST(no_port_reset_while_another_slot_is_at_work)
 {
@@ -685,6 +710,7 @@ int main(void)
 	tcase_add_test(tc, cancelled_without_answers);
 	tcase_add_test(tc, port_is_reset);
 	tcase_add_test(tc, port_reset_by_others);
+	tcase_add_test(tc, presence_beside_a_busy_slot);
 	tcase_add_test(tc, no_port_reset_while_another_slot_is_at_work);
 	tcase_add_test(tc, abort_ends_an_exchange);
 	tcase_add_test(tc, late_secrets);
