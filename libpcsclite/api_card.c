@@ -58,30 +58,46 @@ static LONG call_card(struct card *card, const struct conn_call *call, const uin
 	}
 }
 
-/* CONNECT on a borrowed connection; *body is request and reply. On success *loan is still held. */
-static LONG connect_on_loan(struct context *context, struct loan *loan, union wire_body *body)
+/*
+ * One CONNECT on a borrowed connection; *body is request and reply. A transaction that the context
+ * itself has, as far as we know, is not waited for: our daemon knows whether there still is one,
+ * others would not say.
+ */
+static LONG try_connect(
+	struct context *context, struct loan *loan, union wire_body *body, enum conn_result *result)
 {
 	struct conn_call call = { .command = WIRE_CONNECT, .body = body };
+	bool own = context_in_transaction(context, body->connect.szReader);
+
+	if (own && loan->conn.dialect != WIRE_DIALECT_EXT)
+		return SCARD_E_SHARING_VIOLATION;
+	body->connect.hContext = loan->conn.hContext;
+	body->connect.rv = own ? WIRE_EXT_TRY : 0;
+	*result = conn_call(&loan->conn, &call);
+	return *result == CONN_OK ? (LONG)body->connect.rv : conn_error(*result);
+}
+
+/* CONNECT; *body is request and reply. On success *loan is still held. */
+static LONG connect_on_loan(struct context *context, struct loan *loan, union wire_body *body)
+{
 	union wire_body request = *body;
 	enum conn_result result;
 	bool fresh = false;
+	LONG rv;
 
 	do {
-		LONG rv = context_borrow(context, loan, fresh);
-
+		rv = context_borrow(context, loan, fresh);
 		if (rv != SCARD_S_SUCCESS)
 			return rv;
 		*body = request;
-		body->connect.hContext = loan->conn.hContext;
-		result = conn_call(&loan->conn, &call);
-		if (result == CONN_OK && body->connect.rv == SCARD_S_SUCCESS)
-			return SCARD_S_SUCCESS;
+		result = CONN_OK;
+		rv = try_connect(context, loan, body, &result);
+		if (rv == SCARD_S_SUCCESS)
+			return rv;
 		context_return(context, loan, result);
 		fresh = !loan->fresh;
 	} while (result != CONN_OK && fresh);
-	if (result == CONN_OK)
-		return (LONG)body->connect.rv;
-	return context_released(context) ? SCARD_E_CANCELLED : conn_error(result);
+	return result != CONN_OK && context_released(context) ? SCARD_E_CANCELLED : rv;
 }
 
 static void fill_connect(union wire_body *body, const char *reader, DWORD share, DWORD protocols)
@@ -111,13 +127,8 @@ LONG SCardConnect(SCARDCONTEXT hContext, LPCSTR szReader, DWORD dwShareMode,
 	if (!context)
 		return SCARD_E_INVALID_HANDLE;
 	fill_connect(&body, szReader, dwShareMode, dwPreferredProtocols);
-	if (context_in_transaction(context, body.connect.szReader)) {
-		/* The daemon would wait for us to end it. */
-		rv = SCARD_E_SHARING_VIOLATION;
-	} else {
-		rv = connect_on_loan(context, &loan, &body);
-		*pdwActiveProtocol = body.connect.dwActiveProtocol;
-	}
+	rv = connect_on_loan(context, &loan, &body);
+	*pdwActiveProtocol = body.connect.dwActiveProtocol;
 	if (rv == SCARD_S_SUCCESS)
 		rv = card_open(context, &loan, body.connect.hCard, body.connect.szReader, phCard);
 	context_put(context);
@@ -324,6 +335,11 @@ static uint32_t room_of(DWORD length)
 	return length > WIRE_DATA ? WIRE_DATA : (uint32_t)length;
 }
 
+static void note_sent(void *card)
+{
+	card_note_sent(card);
+}
+
 LONG SCardControl(SCARDHANDLE hCard, DWORD dwControlCode, LPCVOID pbSendBuffer, DWORD cbSendLength,
 	LPVOID pbRecvBuffer, DWORD cbRecvLength, LPDWORD lpBytesReturned)
 {
@@ -355,9 +371,11 @@ LONG SCardControl(SCARDHANDLE hCard, DWORD dwControlCode, LPCVOID pbSendBuffer, 
 	}
 	body.control.hCard = card->hCard;
 	card_set_cancellable(card, wire_control_waits((uint32_t)dwControlCode));
+	call.sent = note_sent;
+	call.subject = card;
 	rv = call_card(card, &call, &body.control.rv, false, &result);
 	card_set_cancellable(card, false);
-	if (lpBytesReturned)
+	if (lpBytesReturned && result == CONN_OK)
 		*lpBytesReturned = body.control.dwBytesReturned;
 	card_give(card, result);
 	return rv;

@@ -27,11 +27,18 @@ LONG conn_error(enum conn_result result)
 	return codes[result];
 }
 
-void conn_close(struct conn *conn)
+void conn_forget(struct conn *conn)
 {
 	if (conn->fd >= 0)
 		close(conn->fd);
 	conn->fd = -1;
+}
+
+void conn_close(struct conn *conn)
+{
+	if (conn->fd >= 0)
+		shutdown(conn->fd, SHUT_RDWR);
+	conn_forget(conn);
 }
 
 bool conn_alive(const struct conn *conn)
@@ -222,6 +229,8 @@ enum conn_result conn_call(struct conn *conn, const struct conn_call *call)
 		return CONN_BAD;
 	length = (size_t)fixed;
 	result = conn_send(conn, call->command, call->body, call->data, call->data_length);
+	if (result == CONN_OK && call->sent)
+		call->sent(call->subject);
 	if (result == CONN_OK)
 		result = receive(conn, reply, length, length + ahead, &got);
 	if (result != CONN_OK)
@@ -276,10 +285,10 @@ static LONG ask_again(struct conn *conn, int minor)
 }
 
 /*
- * VERSION and ESTABLISH_CONTEXT go out together; no daemon minds, and it saves a round trip. *dropped:
- * the other side closed the connection and has not read them.
+ * VERSION and ESTABLISH_CONTEXT go out together; no daemon minds, and it saves a round trip.
+ * *result: what became of them.
  */
-static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags, bool *dropped)
+static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags, enum conn_result *result)
 {
 	union wire_body version = { 0 };
 	union wire_body establish = { .establish = { .dwScope = scope } };
@@ -289,7 +298,6 @@ static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags, bool 
 	} reply;
 	uint8_t request[2 * WIRE_REQUEST_MAX];
 	size_t length;
-	enum conn_result result;
 	int again;
 	LONG rv;
 
@@ -297,12 +305,11 @@ static LONG shake_hands(struct conn *conn, uint32_t scope, uint32_t flags, bool 
 	length = wire_encode(WIRE_VERSION, WIRE_VERSION_MINOR, &version, request);
 	length += wire_encode(
 		WIRE_ESTABLISH_CONTEXT, WIRE_VERSION_MINOR, &establish, request + length);
-	result = send_bytes(conn->fd, request, length);
-	if (result == CONN_OK)
-		result = conn_receive(conn, &reply, sizeof(reply));
-	*dropped = result == CONN_RESET || result == CONN_UNSENT;
-	if (result != CONN_OK)
-		return conn_error(result);
+	*result = send_bytes(conn->fd, request, length);
+	if (*result == CONN_OK)
+		*result = conn_receive(conn, &reply, sizeof(reply));
+	if (*result != CONN_OK)
+		return conn_error(*result);
 
 	conn->dialect = wire_version_agreed(&reply.version, WIRE_VERSION_MINOR, &again);
 	if (conn->dialect < 0 && again >= 0) {
@@ -326,11 +333,11 @@ static pid_t peer_of(const struct conn *conn)
 }
 
 /*
- * The daemon closed the connection and has not read what was sent: it refuses us, or it ended with
- * us in its queue. The latter is so if another process listens now, or will soon: connects to that
- * one. Returns `refusal` if it was one.
+ * The daemon closed the connection, and that is no answer. It ended before it took us if it has read
+ * what was sent, or if another process listens now, or will soon: connects to that one. Otherwise it
+ * refuses us: returns `refusal`.
  */
-static LONG connect_to_next(struct conn *conn, LONG refusal)
+static LONG connect_to_next(struct conn *conn, enum conn_result result, LONG refusal)
 {
 	int64_t until = deadline_earlier(conn->by, deadline_in_ms(CONN_RESTART_MS));
 	pid_t before = peer_of(conn);
@@ -346,7 +353,7 @@ static LONG connect_to_next(struct conn *conn, LONG refusal)
 	} while (rv != SCARD_S_SUCCESS &&
 		 service_watch_wait(&watch, conn->wake_fd, until) == SERVICE_CHANGED);
 	service_watch_close(&watch);
-	if (rv == SCARD_S_SUCCESS && peer_of(conn) == before)
+	if (rv == SCARD_S_SUCCESS && result != CONN_LOST && peer_of(conn) == before)
 		rv = refusal;
 	return rv;
 }
@@ -354,15 +361,17 @@ static LONG connect_to_next(struct conn *conn, LONG refusal)
 LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags, int wake_fd)
 {
 	LONG rv = connect_socket(conn);
-	bool dropped = false;
+	enum conn_result result = CONN_OK;
+	bool dropped;
 
 	conn_hurry(conn, CONN_OPEN_MS, wake_fd);
 	if (rv == SCARD_S_SUCCESS)
-		rv = shake_hands(conn, scope, flags, &dropped);
+		rv = shake_hands(conn, scope, flags, &result);
+	dropped = result == CONN_RESET || result == CONN_UNSENT || result == CONN_LOST;
 	if (dropped)
-		rv = connect_to_next(conn, rv);
+		rv = connect_to_next(conn, result, rv);
 	if (dropped && rv == SCARD_S_SUCCESS)
-		rv = shake_hands(conn, scope, flags, &dropped);
+		rv = shake_hands(conn, scope, flags, &result);
 	conn_patient(conn);
 	if (rv != SCARD_S_SUCCESS)
 		conn_close(conn);

@@ -55,8 +55,10 @@ struct conn_call {
 	union wire_body *body; /* in: the request's; out: the reply's */
 	const void *data;      /* sent behind the body */
 	size_t data_length;
-	void *answer; /* TRANSMIT and CONTROL: where the data of the reply goes, */
-	size_t room;  /* and how many bytes there are */
+	void *answer;                /* TRANSMIT and CONTROL: where the data of the reply goes, */
+	size_t room;                 /* and how many bytes there are */
+	void (*sent)(void *subject); /* called when the request is on its way; NULL mostly */
+	void *subject;
 };
 
 /*
@@ -67,8 +69,14 @@ struct conn_call {
  */
 LONG conn_open(struct conn *conn, uint32_t scope, uint32_t flags, int wake_fd);
 
-/* Closes; harmless if it is closed. */
+/*
+ * Closes; harmless if it is closed. The daemon is told even if a child process has a copy of the
+ * socket, as one has that was forked while the connection was being opened.
+ */
 void conn_close(struct conn *conn);
+
+/* Closes this process's copy of one that a parent uses. */
+void conn_forget(struct conn *conn);
 
 /*
  * What is asked from now on must be answered within `ms`, until conn_patient(): then it may take as

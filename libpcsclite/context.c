@@ -50,16 +50,16 @@ static void fork_parent(void)
 static void forget_in_child(struct context *context)
 {
 	for (struct loan *loan = context->loans; loan; loan = loan->next)
-		conn_close(&loan->conn);
+		conn_forget(&loan->conn);
 	for (struct waiter *waiter = context->waiters; waiter; waiter = waiter->next)
 		close(waiter->wake_fd);
 	while (context->spares > 0)
-		conn_close(&context->spare[--context->spares]);
+		conn_forget(&context->spare[--context->spares]);
 	while (context->cards) {
 		struct card *card = context->cards;
 
 		context->cards = card->next;
-		conn_close(&card->conn);
+		conn_forget(&card->conn);
 		free(card);
 	}
 	free(context);
@@ -448,58 +448,72 @@ static bool cancel_waits(struct context *context)
 	return waiting;
 }
 
-/* The lock is held. The daemon's numbers of the connections with a cancellable call; at most MAX. */
-static size_t find_cancellable(const struct context *context, int32_t *numbers, size_t max)
+/*
+ * The lock is held. Notes the cancel for calls that have not been sent; those that have are told by
+ * the daemon's numbers of their connections, of which there is room for CANCELS_MAX.
+ */
+static bool cancel_cards(const struct context *context, int32_t *numbers, size_t *count)
 {
-	size_t count = 0;
+	bool any = false;
 
-	for (const struct card *card = context->cards; card && count < max; card = card->next)
-		if (card->cancellable)
-			numbers[count++] = (int32_t)card->conn.hContext;
-	return count;
+	*count = 0;
+	for (struct card *card = context->cards; card; card = card->next) {
+		if (!card->cancellable)
+			continue;
+		any = true;
+		if (!card->sent)
+			card->cancel_due = true;
+		else if (*count < CANCELS_MAX)
+			numbers[(*count)++] = (int32_t)card->conn.hContext;
+	}
+	return any;
 }
 
 /* By a connection of its own, since those of the calls are busy with them. */
-static LONG cancel_calls(SCARDCONTEXT id, const int32_t *numbers, size_t count)
+static LONG cancel_calls(struct context *context, const int32_t *numbers, size_t count)
 {
-	struct context *context = context_get(id);
 	enum conn_result result = CONN_OK;
 	struct loan loan;
-	LONG rv;
+	LONG rv = context_borrow(context, &loan, true);
 
-	if (!context)
-		return SCARD_E_INVALID_HANDLE;
-	rv = context_borrow(context, &loan, true);
-	for (size_t i = 0; rv == SCARD_S_SUCCESS && result == CONN_OK && i < count; i++) {
+	if (rv != SCARD_S_SUCCESS)
+		return rv;
+	conn_hurry(&loan.conn, CONN_PROMPT_MS, -1);
+	for (size_t i = 0; result == CONN_OK && i < count; i++) {
 		union wire_body body = { .cancel = { .hContext = numbers[i] } };
 		struct conn_call call = { .command = WIRE_CANCEL, .body = &body };
 
 		result = conn_call(&loan.conn, &call);
 	}
-	if (rv == SCARD_S_SUCCESS) {
-		context_return(context, &loan, result);
-		rv = conn_error(result);
-	}
-	context_put(context);
-	return rv;
+	conn_patient(&loan.conn);
+	context_return(context, &loan, result);
+	return conn_error(result);
 }
 
 LONG context_cancel(SCARDCONTEXT id)
 {
 	int32_t calls[CANCELS_MAX];
-	size_t call_count = 0;
+	LONG rv = SCARD_S_SUCCESS;
 	struct context *context;
+	bool any_card, any_wait;
+	size_t count;
 
 	pthread_mutex_lock(&lock);
 	context = idmap_find(&context_ids, id);
-	if (context)
-		call_count = find_cancellable(context, calls, CANCELS_MAX);
-	if (context && !cancel_waits(context) && call_count == 0)
+	if (!context) {
+		pthread_mutex_unlock(&lock);
+		return SCARD_E_INVALID_HANDLE;
+	}
+	context->refs++;
+	any_card = cancel_cards(context, calls, &count);
+	any_wait = cancel_waits(context);
+	if (!any_card && !any_wait)
 		context->cancel_pending = true;
 	pthread_mutex_unlock(&lock);
-	if (call_count)
-		return cancel_calls(id, calls, call_count);
-	return context ? SCARD_S_SUCCESS : SCARD_E_INVALID_HANDLE;
+	if (count > 0)
+		rv = cancel_calls(context, calls, count);
+	context_put(context);
+	return rv;
 }
 
 bool context_in_transaction(struct context *context, const char *reader)
@@ -651,5 +665,20 @@ void card_set_cancellable(struct card *card, bool cancellable)
 {
 	pthread_mutex_lock(&lock);
 	card->cancellable = cancellable;
+	card->sent = card->cancel_due = false;
 	pthread_mutex_unlock(&lock);
+}
+
+void card_note_sent(struct card *card)
+{
+	int32_t number;
+	bool due;
+
+	pthread_mutex_lock(&lock);
+	card->sent = true;
+	due = card->cancel_due;
+	number = (int32_t)card->conn.hContext;
+	pthread_mutex_unlock(&lock);
+	if (due)
+		cancel_calls(card->context, &number, 1);
 }

@@ -61,7 +61,9 @@ struct card {
 	struct conn conn;      /* fd -1: stale */
 	int32_t hCard;         /* as the daemon knows it */
 	unsigned transactions; /* nested, as far as we know; changed under the lock */
-	bool cancellable;      /* in a call that SCardCancel() ends; changed under the lock */
+	bool cancellable;      /* in a call that SCardCancel() ends; changed under the lock, too: */
+	bool sent;             /* the daemon gets to know of that call before anything else, */
+	bool cancel_due;       /* and once it does, it is to be cancelled */
 	char reader[MAX_READERNAME];
 	/* context.c's own: */
 	struct card *next;
@@ -161,7 +163,11 @@ void card_revive(struct card *card, struct loan *loan, int32_t hCard);
 /* Counts the transactions of a card that the caller has taken: 1, -1, or 0 for none left. */
 void card_count_transaction(struct card *card, int change);
 
-/* Whether SCardCancel() is to end the call that the caller makes on a card it has taken. */
+/*
+ * Whether SCardCancel() is to end the call that the caller makes on a card it has taken. The daemon
+ * can be told only when the request is on its way to it: card_note_sent().
+ */
 void card_set_cancellable(struct card *card, bool cancellable);
+void card_note_sent(struct card *card);
 
 #endif

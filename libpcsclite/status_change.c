@@ -137,7 +137,7 @@ bool status_change_evaluate_pnp(SCARD_READERSTATE *entry, uint32_t events, bool 
 
 	if (entry->dwCurrentState & SCARD_STATE_IGNORE)
 		return false;
-	hit = moved || (known != 0 && known != events);
+	hit = moved || (known != 0 && events != 0 && known != events);
 	entry->dwEventState =
 		(entry->dwEventState & LOW_WORD) | ((DWORD)(events & LOW_WORD) << COUNTER_SHIFT);
 	if (hit)

@@ -13,6 +13,9 @@
  * and overwrite it. Ours answers 4:6 with rv = WIRE_EXT_WELCOME instead of 0, and from then on
  * takes the commands below on that connection, beside all others. Without HELLO they are unknown.
  *
+ * A CONNECT with rv = WIRE_EXT_TRY does not wait for a transaction: SCARD_E_SHARING_VIOLATION at
+ * once. So asks who believes to hold it, and would wait for itself.
+ *
  * On such a connection there is exactly one reply a request, in the order of the requests, but for
  * STOP, which has none. A daemon of this kind queues calls that have to wait for a slot: they are
  * answered when their turn comes, and SCARD_E_SHARING_VIOLATION is final.
@@ -31,6 +34,7 @@
 	0x01u                        /* flag: RECONNECT, STATUS and TRANSMIT don't wait for a
                                       transaction: SCARD_E_SHARING_VIOLATION at once */
 #define WIRE_EXT_WELCOME 0x43575701u /* "CWW", version 1 of the extension */
+#define WIRE_EXT_TRY     0x43575400u /* "CWT" */
 
 /* The dialect of a connection on which this was agreed, where others have their minor version. */
 #define WIRE_DIALECT_EXT 100

@@ -140,7 +140,7 @@ static unsigned connect_needs(const struct slot *slot, const struct card_wish *w
 static uint32_t ask_connect(struct client *client, struct slot *slot, struct slot_call *call,
 	const struct card_wish *wish)
 {
-	unsigned needs = connect_needs(slot, wish);
+	unsigned needs = connect_needs(slot, wish) | (wish->no_wait ? SHARE_TRY : 0);
 	uint32_t rv = SCARD_S_SUCCESS;
 
 	if (call->state == SLOT_CALL_IDLE && slot->state & SCARD_UNKNOWN)
@@ -154,7 +154,7 @@ static uint32_t ask_connect(struct client *client, struct slot *slot, struct slo
 		slot_give_turn(slot, call);
 		return rv;
 	}
-	needs = connect_needs(slot, wish);
+	needs = connect_needs(slot, wish) | (wish->no_wait ? SHARE_TRY : 0);
 	if (needs & ~call->wait.needs)
 		return card_ask(client, slot, NULL, call, needs, wish->deadline);
 	return SCARD_S_SUCCESS;

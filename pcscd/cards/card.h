@@ -53,6 +53,7 @@ struct card_wish {
 	uint32_t mode;      /* SCARD_SHARE_… */
 	uint32_t protocols; /* dwPreferredProtocols */
 	uint32_t action;    /* dwInitialization, for SCardReconnect */
+	bool no_wait;       /* SCardConnect is refused rather than to wait for a transaction */
 	int64_t deadline;   /* ns: how long SCardConnect may wait for others */
 };
 

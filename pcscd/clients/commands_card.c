@@ -82,12 +82,13 @@ static enum access_verdict check_card_access(struct session *session, const char
 }
 
 /* Connects, as far as session->slot is known; *body is filled in. */
-static uint32_t connect_slot(struct session *session, struct wire_connect *body)
+static uint32_t connect_slot(struct session *session, struct wire_connect *body, bool no_wait)
 {
 	struct card_wish wish = {
 		.mode = body->dwShareMode,
 		.protocols = body->dwPreferredProtocols,
 		.deadline = session->connect_by,
+		.no_wait = no_wait,
 	};
 	struct card *card;
 	uint32_t rv, protocol;
@@ -133,6 +134,7 @@ enum session_outcome command_connect(
 	struct session *session, struct wire_request *request, struct session_answer *answer)
 {
 	struct wire_connect *body = &request->body.connect;
+	bool no_wait = session->dialect == WIRE_DIALECT_EXT && body->rv == WIRE_EXT_TRY;
 
 	body->hCard = 0;
 	body->dwActiveProtocol = 0;
@@ -151,7 +153,7 @@ enum session_outcome command_connect(
 	}
 	body->rv = begin_connect(session, body);
 	if (body->rv == SCARD_S_SUCCESS)
-		body->rv = connect_slot(session, body);
+		body->rv = connect_slot(session, body, no_wait);
 	if (body->rv != SLOT_PARKED) {
 		slot_unref(session->slot);
 		session->slot = NULL;

@@ -633,7 +633,7 @@ static bool tell_watch(struct session *session)
 /* Acts on what was in the mailbox. Returns false if the connection ends. */
 static bool act_on(struct session *session, unsigned mail)
 {
-	if (mail & SESSION_HANGUP)
+	if (atomic_load(&session->client.gone))
 		return false;
 	if ((mail & SESSION_TIMER) && session->deadline && clock_now() >= session->deadline) {
 		complain(session, session->out.length > 0 ? "it does not take its answer"

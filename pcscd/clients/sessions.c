@@ -234,6 +234,13 @@ bool sessions_close_all(int64_t deadline)
 	struct session *session;
 	bool closed;
 
+	/* All at once: none is served any more because another is gone. */
+	pthread_mutex_lock(&table.lock);
+	for (size_t i = 0; i < table.size; i++) {
+		if (table.by_fd[i])
+			atomic_store(&table.by_fd[i]->client.gone, true);
+	}
+	pthread_mutex_unlock(&table.lock);
 	for (size_t fd = 0; (session = next_session(&fd));) {
 		session_wake(session, SESSION_HANGUP);
 		session_unref(session);

@@ -42,6 +42,7 @@ struct fake {
 	uint32_t last_serial;
 	uint32_t events;
 	int32_t last_handle;
+	unsigned transactions;
 	unsigned requests[COMMANDS];
 	unsigned override_times[COMMANDS];
 	uint32_t override_rv[COMMANDS];
@@ -215,9 +216,17 @@ static bool do_extension(struct peer *peer, const struct wire_request *request)
 	}
 }
 
-/* The lock is held. CONNECT with a name that no reader has is refused. */
+/*
+ * The lock is held. CONNECT with a name that no reader has is refused, and one that does not wait, if
+ * there is a transaction.
+ */
 static void do_connect(struct fake *fake, struct wire_connect *connect)
 {
+	if (connect->rv == WIRE_EXT_TRY && fake->transactions > 0) {
+		connect->rv = (uint32_t)SCARD_E_SHARING_VIOLATION;
+		return;
+	}
+	connect->rv = 0;
 	for (unsigned i = 0; i < FAKE_READERS; i++) {
 		if (connect->szReader[0] &&
 			strcmp(fake->readers[i].readerName, connect->szReader) == 0) {
@@ -255,6 +264,10 @@ static void do_call(struct peer *peer, struct wire_request *request)
 		body->establish.hContext = (uint32_t)++fake->last_handle;
 	} else if (request->command == WIRE_CONNECT) {
 		do_connect(fake, &body->connect);
+	} else if (request->command == WIRE_BEGIN_TRANSACTION) {
+		fake->transactions++;
+	} else if (request->command == WIRE_END_TRANSACTION) {
+		fake->transactions -= fake->transactions > 0;
 	} else if (request->command == WIRE_GET_ATTRIB) {
 		body->getset.cbAttrLen = 3;
 		memcpy(body->getset.pbAttr, "abc", 3);
@@ -416,6 +429,8 @@ void fake_set_reader(struct fake *fake, unsigned index, const char *name, uint32
 	pthread_mutex_lock(&fake->lock);
 	if (!reader->readerName[0] != !name[0])
 		fake->events++;
+	if (!(state & SCARD_PRESENT))
+		fake->transactions = 0;
 	*reader = (struct wire_reader_state){ .eventCounter = counter,
 		.readerState = state,
 		.readerSharing = sharing,

@@ -258,6 +258,61 @@ START_TEST(connect_in_own_transaction)
 }
 END_TEST
 
+/* The transaction has ended with its card, which the application hasn't asked the old handle about. */
+START_TEST(connect_after_a_lost_transaction)
+{
+	SCARDHANDLE card;
+
+	app_establish(APP_DIALECTS - 1);
+	card = app_connect("Reader B");
+	ck_assert_int_eq(SCardBeginTransaction(card), 0);
+	fake_set_reader(app.daemon, 2, "Reader B", SCARD_ABSENT, 0, 4);
+	fake_set_reader(app.daemon, 2, "Reader B", APP_PRESENT, 0, 5);
+	app_connect("Reader B");
+}
+END_TEST
+
+static LONG list(struct app_task *task)
+{
+	DWORD length = 0;
+
+	(void)task;
+	return SCardListReaders(app.context, NULL, NULL, &length);
+}
+
+/* What the parent closes is closed, though a child has inherited it unknowingly. */
+START_TEST(fork_while_connecting)
+{
+	struct app_task task = { 0 };
+	unsigned asked;
+	int result = 1;
+	int gate[2];
+	char byte;
+	pid_t child;
+
+	app_establish(APP_DIALECTS - 1);
+	app_connect("Reader B");
+	ck_assert_int_eq(pipe(gate), 0);
+	fake_hold(app.daemon, WIRE_VERSION);
+	asked = fake_requests(app.daemon, WIRE_VERSION);
+	app_begin(&task, list);
+	ck_assert(fake_await(app.daemon, WIRE_VERSION, asked + 1));
+	child = fork();
+	if (child == 0) {
+		close(gate[1]);
+		_exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(gate[0]);
+	fake_hold(app.daemon, 0);
+	ck_assert_int_eq(app_finish(&task), SCARD_S_SUCCESS);
+	ck_assert_int_eq(SCardReleaseContext(app.context), 0);
+	ck_assert(fake_await_connections(app.daemon, 0));
+	close(gate[1]);
+	ck_assert_int_eq(waitpid(child, &result, 0), child);
+	ck_assert_int_eq(result, 0);
+}
+END_TEST
+
 START_TEST(child_has_no_handles)
 {
 	SCARDHANDLE card;
@@ -393,6 +448,8 @@ int main(void)
 	tcase_add_loop_test(each, connect_in_own_transaction, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, child_has_no_handles, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, refusals, 0, APP_DIALECTS);
+	tcase_add_test(once, connect_after_a_lost_transaction);
+	tcase_add_test(once, fork_while_connecting);
 	tcase_add_test(once, no_daemon);
 	tcase_add_test(once, wrong_arguments);
 	suite_add_tcase(suite, each);

@@ -58,6 +58,38 @@ static void refuse(int listener, int test)
 	_exit(read(test, &byte, 1) == 1 ? 0 : 1);
 }
 
+/* VERSION and ESTABLISH_CONTEXT of a connection, which is returned. */
+static int accept_handshake(int listener)
+{
+	char request[2 * sizeof(struct wire_header) + sizeof(struct wire_version) +
+		     sizeof(struct wire_establish)];
+	int fd = accept(listener, NULL, NULL);
+
+	if (fd < 0 || recv(fd, request, sizeof(request), MSG_WAITALL) != sizeof(request))
+		_exit(1);
+	return fd;
+}
+
+/*
+ * Ends with a first connection that it has read and not answered; for the second there is another
+ * one, which has the same socket from the service manager.
+ */
+static void end_unanswered(int listener, int test)
+{
+	struct {
+		struct wire_version version;
+		struct wire_establish establish;
+	} reply = { { WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR, 0 }, { .hContext = 77 } };
+	char byte;
+	int fd;
+
+	close(accept_handshake(listener));
+	fd = accept_handshake(listener);
+	if (send(fd, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
+		_exit(1);
+	_exit(read(test, &byte, 1) == 1 ? 0 : 1);
+}
+
 /* Another process that listens when this returns. */
 struct other {
 	pid_t pid;
@@ -131,6 +163,17 @@ START_TEST(daemon_ends_with_a_queue)
 }
 END_TEST
 
+START_TEST(daemon_ends_unanswered)
+{
+	struct other other = start_process(end_unanswered);
+	SCARDCONTEXT context;
+
+	ck_assert_int_eq(SCardEstablishContext(SCARD_SCOPE_SYSTEM, NULL, NULL, &context), 0);
+	ck_assert_int_eq(SCardReleaseContext(context), 0);
+	end_process(&other);
+}
+END_TEST
+
 /* A refusal is one, and not asked for again. */
 START_TEST(daemon_refuses)
 {
@@ -150,6 +193,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, app_setup, app_teardown);
 	tcase_add_loop_test(tests, daemon_ends_with_a_queue, 0, 2);
+	tcase_add_test(tests, daemon_ends_unanswered);
 	tcase_add_test(tests, daemon_refuses);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);

@@ -136,6 +136,8 @@ START_TEST(readers_that_come_and_go)
 	entry = (SCARD_READERSTATE){ .dwCurrentState = 0x50000 };
 	ck_assert(!status_change_evaluate_pnp(&entry, 5, false));
 	ck_assert(status_change_evaluate_pnp(&entry, 6, false));
+	/* Of a daemon that doesn't count. */
+	ck_assert(!status_change_evaluate_pnp(&entry, 0, false));
 }
 END_TEST
 

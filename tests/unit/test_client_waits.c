@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The client library's waits for readers and cards to change: what ends them, and what does not. */
+#include <reader.h>
+
 #include "app.h"
 #include "suite.h"
 
-#define PNP "\\\\?PnP?\\Notification"
+#define PNP        "\\\\?PnP?\\Notification"
+#define VERIFY_PIN (0x42330000 + FEATURE_VERIFY_PIN_DIRECT)
 
 START_TEST(change_at_once)
 {
@@ -99,6 +102,30 @@ START_TEST(cancel_ends_a_wait)
 	ck_assert_int_eq(SCardGetStatusChange(app.context, INFINITE, &state, 1), SCARD_E_CANCELLED);
 	ck_assert_int_eq(SCardGetStatusChange(app.context, 20, &state, 1), SCARD_E_TIMEOUT);
 	ck_assert_int_eq(SCardCancel(app.context + 1), SCARD_E_INVALID_HANDLE);
+}
+END_TEST
+
+static LONG enter_pin(struct app_task *task)
+{
+	return SCardControl(task->card, VERIFY_PIN, NULL, 0, NULL, 0, NULL);
+}
+
+/* A PIN that is being typed in: the daemon is told, which knows by then what it is about. */
+START_TEST(cancel_ends_a_pin_entry)
+{
+	struct app_task task = { 0 };
+
+	app_establish(_i);
+	task.card = app_connect("Reader B");
+	fake_hold(app.daemon, WIRE_CONTROL);
+	app_begin(&task, enter_pin);
+	ck_assert(fake_await(app.daemon, WIRE_CONTROL, 1));
+	ck_assert_int_eq(SCardCancel(app.context), 0);
+	ck_assert(fake_await(app.daemon, WIRE_CANCEL, 1));
+	fake_answer(app.daemon, WIRE_CONTROL, (uint32_t)SCARD_E_CANCELLED, 1);
+	fake_hold(app.daemon, 0);
+	ck_assert_int_eq(app_finish(&task), SCARD_E_CANCELLED);
+	ck_assert_uint_eq(fake_requests(app.daemon, WIRE_CANCEL), 1);
 }
 END_TEST
 
@@ -215,6 +242,7 @@ int main(void)
 	tcase_add_loop_test(each, readers_come, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, wait_times_out, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, cancel_ends_a_wait, 0, APP_DIALECTS);
+	tcase_add_loop_test(each, cancel_ends_a_pin_entry, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, cancel_is_kept_for_a_wait, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, cancels_without_loss, 0, APP_DIALECTS);
 	tcase_add_loop_test(each, release_ends_a_wait, 0, APP_DIALECTS);
