@@ -10,6 +10,7 @@
 #include "tools/doctor_checks.h"
 #include "tools/pcscctl.h"
 #include "tools/report.h"
+#include "tools/text.h"
 
 static const struct check {
 	const char *name;
@@ -35,6 +36,7 @@ static void add(struct doctor *doctor, const char *verdict, const char *remedy, 
 	char what[DOCTOR_TEXT];
 
 	vsnprintf(what, sizeof(what), format, args);
+	text_clean(what);
 	json_object_object_add(finding, "check", json_object_new_string(doctor->check));
 	json_object_object_add(finding, "verdict", json_object_new_string(verdict));
 	json_object_object_add(finding, "what", json_object_new_string(what));

@@ -15,6 +15,9 @@
 #include "tools/report.h"
 #include "tools/report_device.h"
 
+/* What is said of a device of which no section says anything. */
+#define NOTHING "  nothing\n"
+
 enum {
 	DUMP_MAX = 65536, /* bytes of descriptors */
 	CLASS_UNKNOWN = -1,
@@ -43,29 +46,31 @@ static bool print_set(const struct quirk_facts *facts)
 	struct quirk_set *set = calloc(1, sizeof(*set));
 	struct quirk_origin *origins = calloc(QUIRK_COUNT, sizeof(*origins));
 	bool ok = table && set && origins;
+	bool any = false;
 
 	if (ok)
 		quirk_match(table, facts, set, origins);
 	for (int i = 0; ok && i < QUIRK_COUNT; i++) {
 		if (!origins[i].file)
 			continue;
+		any = true;
 		printf("  %s = ", quirk_properties[i].name);
 		quirk_print_value(stdout, set, (enum quirk_id)i);
 		printf("\n    %s:%u [%s]\n", origins[i].file, origins[i].line, origins[i].section);
 	}
+	if (ok && !any)
+		printf(NOTHING);
 	free(origins);
 	free(set);
 	quirk_table_free(table);
 	return ok;
 }
 
-/* "VVVV:PPPP, version X.XX", without an end of the line. False after a complaint. */
+/* "VVVV:PPPP, version X.XX", without an end of the line. False: the bytes are something else. */
 static bool print_identity(const uint8_t *bytes, size_t len, struct device_descriptor *device)
 {
-	if (!descriptor_device(bytes, len, device)) {
-		fprintf(stderr, "pcscctl: no device descriptor\n");
+	if (!descriptor_device(bytes, len, device))
 		return false;
-	}
 	printf("%04X:%04X, version %x.%02x", device->vid, device->pid, device->bcdDevice >> 8,
 		device->bcdDevice & 0xFF);
 	return true;
@@ -97,7 +102,7 @@ static bool print_interface(
 	return print_set(&facts);
 }
 
-/* All readers in a device's descriptors: each bInterfaceNumber once. */
+/* All readers in a device's descriptors: each bInterfaceNumber once. False: they are something else. */
 static bool print_device(const uint8_t *bytes, size_t len)
 {
 	const uint8_t *config = bytes + USB_DEVICE_SIZE;
@@ -107,10 +112,8 @@ static bool print_device(const uint8_t *bytes, size_t len)
 	bool any = false;
 	bool ok = true;
 
-	if (len < USB_DEVICE_SIZE) {
-		fprintf(stderr, "pcscctl: no device descriptor\n");
+	if (len < USB_DEVICE_SIZE)
 		return false;
-	}
 	for (int number = 0; number <= UINT8_MAX; number++) {
 		if (!descriptor_find(config, left, number, NULL, &interface, &why))
 			continue;
@@ -147,12 +150,14 @@ static int test_dump(const char *path)
 	size_t len = 0;
 	bool ok = false;
 
-	if (file && bytes) {
-		len = from_hex(bytes, fread(bytes, 1, DUMP_MAX, file));
-		ok = print_device(bytes, len);
-	} else {
+	if (file && bytes)
+		len = fread(bytes, 1, DUMP_MAX, file);
+	if (!file || !bytes || ferror(file))
 		fprintf(stderr, "pcscctl: %s: %s\n", path, strerror(errno));
-	}
+	else if (!print_device(bytes, from_hex(bytes, len)))
+		fprintf(stderr, "pcscctl: %s: no descriptors of a device\n", path);
+	else
+		ok = true;
 	if (file)
 		fclose(file);
 	free(bytes);
@@ -198,6 +203,8 @@ static bool list_reader(const struct pcscctl *options, json_object *readers, jso
 		fprintf(stderr, "pcscctl: %s: its driver has recorded nothing\n", name);
 	else
 		printf("\n");
+	if (ok && device.quirk_count == 0)
+		printf(NOTHING);
 	for (size_t i = 0; ok && i < device.quirk_count; i++)
 		printf("  %s\n    %s\n", device.quirks[i].property, device.quirks[i].origin);
 	report_device_free(&device);

@@ -7,10 +7,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "spec/usb.h"
 #include "tools/archive.h"
 #include "tools/doctor.h"
-#include "tools/explain.h"
+#include "tools/output.h"
 #include "tools/pcscctl.h"
 #include "tools/recordings.h"
 #include "tools/report.h"
@@ -34,11 +33,13 @@ static bool page_open(struct page *page)
 	return page->text;
 }
 
-/* SERIAL, if it isn't NULL, is masked wherever it stands. */
-static void page_close(struct page *page, FILE *archive, const char *name, const char *serial)
+/* What is HIDDEN, if it isn't NULL, is masked wherever it stands. */
+static void page_close(
+	struct page *page, FILE *archive, const char *name, const struct report_hidden *hidden)
 {
 	fclose(page->text);
-	report_mask(page->bytes, serial);
+	if (hidden)
+		report_mask(hidden, page->bytes);
 	archive_add(archive, name, page->bytes, page->length);
 	free(page->bytes);
 }
@@ -93,19 +94,27 @@ static void add_system(
 	page_close(&page, archive, FOLDER "/system.txt", NULL);
 }
 
-static void add_json(FILE *archive, const char *name, json_object *json, const char *serial)
+static void mask(const void *ctx, char *text)
+{
+	report_mask(ctx, text);
+}
+
+static void add_readers(FILE *archive, json_object *readers, const struct report_hidden *hidden)
 {
 	struct page page;
 
-	if (!json || !page_open(&page))
+	if (!page_open(&page))
 		return;
+	/* Not in the page: there are escapes in it. */
+	report_change_texts(readers, mask, hidden);
 	fprintf(page.text, "%s\n",
 		json_object_to_json_string_ext(
-			json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	page_close(&page, archive, name, serial);
+			readers, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	page_close(&page, archive, FOLDER "/readers.json", NULL);
 }
 
-static void add_doctor(FILE *archive, const struct pcscctl *options, const char *serial)
+static void add_doctor(
+	FILE *archive, const struct pcscctl *options, const struct report_hidden *hidden)
 {
 	const struct doctor_place place = { options->socket, options->root };
 	json_object *findings = doctor_examine(&place);
@@ -113,19 +122,19 @@ static void add_doctor(FILE *archive, const struct pcscctl *options, const char 
 
 	if (findings && page_open(&page)) {
 		doctor_print(findings, page.text);
-		page_close(&page, archive, FOLDER "/doctor.txt", serial);
+		page_close(&page, archive, FOLDER "/doctor.txt", hidden);
 	}
 	json_object_put(findings);
 }
 
 /* One device's recording, and what follows from it. */
 static void add_device(FILE *archive, const struct pcscctl *options,
-	const struct report_device *device, size_t number)
+	const struct report_device *device, size_t number, const struct report_hidden *hidden)
 {
 	static const struct {
 		const char *name;
 		void (*put)(FILE *out, const struct report_device *device, const char *root);
-		bool any_text; /* the serial number is masked by a search */
+		bool any_text; /* which is searched for what is hidden */
 	} pages[] = {
 		{ "recording.txt", report_put_recording, false },
 		{ "device.bin", report_put_device, false },
@@ -144,18 +153,14 @@ static void add_device(FILE *archive, const struct pcscctl *options,
 		if (!page_open(&page))
 			return;
 		pages[i].put(page.text, device, options->root);
-		fflush(page.text);
 		snprintf(name, sizeof(name), FOLDER "/device-%zu/%s", number, pages[i].name);
-		if (page.length > 0)
-			page_close(&page, archive, name, pages[i].any_text ? device->hide : NULL);
-		else
-			page_close(&page, archive, name, NULL);
+		page_close(&page, archive, name, pages[i].any_text ? hidden : NULL);
 	}
 }
 
-/* The devices of the readers, and with ALL of those that are gone. False after a complaint. */
-static bool add_devices(
-	FILE *archive, const struct pcscctl *options, json_object *readers, bool all, char **serial)
+/* The devices of the readers, and with ALL of those that are gone. */
+static void add_devices(FILE *archive, const struct pcscctl *options, json_object *readers,
+	bool all, struct report_hidden *hidden)
 {
 	struct report_devices devices = { 0 };
 
@@ -168,14 +173,11 @@ static bool add_devices(
 		if (!report_device_read(&device, options->socket, devices.names[i], readers))
 			continue;
 		if (!options->with_serial)
-			report_device_hide(&device);
-		add_device(archive, options, &device, i + 1);
-		if (!*serial && device.hide)
-			*serial = strdup(device.hide);
+			report_device_hide(&device, hidden, options->root);
+		add_device(archive, options, &device, i + 1, hidden);
 		report_device_free(&device);
 	}
 	report_devices_free(&devices);
-	return true;
 }
 
 static json_object *chosen_readers(json_object *document, const char *name)
@@ -195,48 +197,52 @@ static json_object *chosen_readers(json_object *document, const char *name)
 	return list;
 }
 
-static int write_report(FILE *archive, const struct pcscctl *options)
+/* False after a complaint. */
+static bool write_report(FILE *archive, const struct pcscctl *options)
 {
 	char why[REPORT_WHY] = "";
 	json_object *document = report_ask(options->socket, why);
 	json_object *readers = chosen_readers(document, options->arguments[0]);
-	char *serial = NULL;
+	struct report_hidden hidden = { 0 };
 
 	if (!document)
 		fprintf(stderr, "pcscctl: %s\n", why);
-	if (!readers) {
-		json_object_put(document);
-		return EXIT_FAILURE;
+	if (readers) {
+		add_system(archive, options, document, why);
+		add_devices(archive, options, readers, !options->arguments[0], &hidden);
+		add_readers(archive, readers, &hidden);
+		add_doctor(archive, options, &hidden);
+		archive_end(archive);
 	}
-	add_system(archive, options, document, why);
-	add_devices(archive, options, readers, !options->arguments[0], &serial);
-	add_json(archive, FOLDER "/readers.json", readers, serial);
-	add_doctor(archive, options, serial);
-	archive_end(archive);
-	free(serial);
+	report_hidden_free(&hidden);
 	json_object_put(readers);
 	json_object_put(document);
-	return EXIT_SUCCESS;
+	return readers;
 }
 
 int pcscctl_report(const struct pcscctl *options)
 {
-	FILE *archive;
-	int status;
+	struct output output;
+	char *archive = NULL;
+	size_t length = 0;
+	FILE *stream;
+	bool ok;
 
 	if (!options->output) {
 		fprintf(stderr, "pcscctl: report wants --output FILE.tar\n");
 		return EXIT_FAILURE;
 	}
-	archive = fopen(options->output, "we");
-	status = archive ? write_report(archive, options) : EXIT_FAILURE;
-	if (!archive || ferror(archive) || fflush(archive) != 0) {
-		fprintf(stderr, "pcscctl: %s: %s\n", options->output, strerror(errno));
-		status = EXIT_FAILURE;
+	/* Nothing is overwritten as long as there is nothing to write. */
+	stream = open_memstream(&archive, &length);
+	ok = stream && write_report(stream, options);
+	if (stream && fclose(stream) != 0)
+		ok = false;
+	if (ok)
+		ok = output_open(&output, options->output);
+	if (ok) {
+		fwrite(archive, 1, length, output.stream);
+		ok = output_close(&output, true);
 	}
-	if (archive)
-		fclose(archive);
-	if (archive && status != EXIT_SUCCESS)
-		remove(options->output);
-	return status;
+	free(archive);
+	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "recording/pcapng.h"
+#include "tools/output.h"
 #include "tools/pcscctl.h"
 #include "tools/recordings.h"
 #include "tools/report.h"
@@ -15,9 +17,8 @@
 #define NS_PER_S INT64_C(1000000000)
 
 struct trace {
-	FILE *file; /* NULL: none is written */
-	const char *path;
-	struct pcapng *pcapng;
+	struct output output;  /* of the capture */
+	struct pcapng *pcapng; /* NULL: none is written */
 	bool apdu;
 	bool begun;
 	bool gap; /* between the opening and now */
@@ -26,18 +27,21 @@ struct trace {
 };
 
 static volatile sig_atomic_t stop;
+static volatile sig_atomic_t answer_fd;
 
+/* Whatever is awaited from the daemon, its end comes. */
 static void on_signal(int number)
 {
 	(void)number;
 	stop = 1;
+	shutdown(answer_fd, SHUT_RDWR);
 }
 
-/* The read that waits for the next entry shall end. */
-static void catch_signals(void)
+static void catch_signals(int fd)
 {
 	struct sigaction action = { .sa_handler = on_signal };
 
+	answer_fd = fd;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -106,31 +110,38 @@ static bool take(void *ctx, const struct recording_entry *entry)
 	trace->gap = trace->gap || entry->kind == RECORDING_DROPPED;
 	if (trace->apdu) {
 		print_apdu(entry);
-		fflush(stdout);
+		/* Told by main(). */
+		trace->failed = fflush(stdout) != 0;
 	}
-	/* Whoever reads the file meanwhile gets whole packets. */
-	if (trace->file && (!pcapng_write(trace->pcapng, entry) || fflush(trace->file) != 0)) {
-		fprintf(stderr, "pcscctl: %s: %s\n", trace->path, strerror(errno));
+	/* Whoever reads the file meanwhile gets whole packets. A fault is told when it is closed. */
+	if (trace->pcapng &&
+		(!pcapng_write(trace->pcapng, entry) || fflush(trace->output.stream) != 0))
 		trace->failed = true;
-	}
 	return !trace->failed && !stop;
 }
 
-static bool open_file(struct trace *trace, const char *device)
+static bool begin_capture(struct trace *trace, const char *path, const char *device)
 {
 	unsigned bus, address;
 
-	if (!trace->path)
+	if (!path)
 		return true;
+	if (!output_open(&trace->output, path))
+		return false;
 	find_place(device, &bus, &address);
-	trace->file = strcmp(trace->path, "-") == 0 ? stdout : fopen(trace->path, "we");
-	if (trace->file)
-		trace->pcapng = pcapng_new(trace->file, (uint16_t)bus, (uint8_t)address,
-			now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
-	if (trace->pcapng)
-		return true;
-	fprintf(stderr, "pcscctl: %s: %s\n", trace->path, strerror(errno));
-	return false;
+	trace->pcapng = pcapng_new(trace->output.stream, (uint16_t)bus, (uint8_t)address,
+		now(CLOCK_REALTIME) - now(CLOCK_MONOTONIC));
+	if (!trace->pcapng)
+		fprintf(stderr, "pcscctl: %s: %s\n", path, strerror(errno));
+	return trace->pcapng;
+}
+
+static void end_capture(struct trace *trace)
+{
+	if (!pcapng_end(trace->pcapng))
+		trace->failed = true;
+	if (trace->output.stream && !output_close(&trace->output, trace->begun))
+		trace->failed = true;
 }
 
 static int run(struct trace *trace, const struct pcscctl *options, const char *device)
@@ -139,16 +150,14 @@ static int run(struct trace *trace, const struct pcscctl *options, const char *d
 
 	if (!answer)
 		return EXIT_FAILURE;
-	catch_signals();
-	if (!open_file(trace, device))
+	catch_signals(fileno(answer));
+	if (!begin_capture(trace, options->output, device))
 		trace->failed = true;
 	else if (recordings_read(answer, take, trace) == 0 && !stop)
 		fprintf(stderr, "pcscctl: the driver of this reader records nothing\n");
+	end_capture(trace);
+	answer_fd = -1;
 	fclose(answer);
-	if (!pcapng_end(trace->pcapng))
-		trace->failed = true;
-	if (trace->file && trace->file != stdout && fclose(trace->file) != 0)
-		trace->failed = true;
 	if (trace->dropped)
 		fprintf(stderr, "pcscctl: %llu entries were missed\n",
 			(unsigned long long)trace->dropped);
@@ -157,12 +166,17 @@ static int run(struct trace *trace, const struct pcscctl *options, const char *d
 
 int pcscctl_trace(const struct pcscctl *options)
 {
-	struct trace trace = { .path = options->output, .apdu = options->apdu };
+	struct trace trace = { .apdu = options->apdu };
 	json_object *report, *reader;
 	int status = EXIT_FAILURE;
 
-	if (!options->arguments[0] || (!trace.path && !trace.apdu)) {
+	if (!options->arguments[0] || (!options->output && !options->apdu)) {
 		fprintf(stderr, "pcscctl: trace wants a reader, and --output FILE or --apdu\n");
+		return EXIT_FAILURE;
+	}
+	if (options->apdu && options->output && strcmp(options->output, "-") == 0) {
+		fprintf(stderr,
+			"pcscctl: the standard output is for --output or --apdu, not both\n");
 		return EXIT_FAILURE;
 	}
 	report = report_fetch(options->socket);

@@ -10,6 +10,8 @@
 #include <systemd/sd-login.h>
 #include <unistd.h>
 
+#include "tools/text.h"
+
 #define INFO_MAX 4096 /* bytes; the group we want comes first */
 
 static void copy_text(char to[PROCESS_TEXT], const char *from, size_t length)
@@ -18,6 +20,7 @@ static void copy_text(char to[PROCESS_TEXT], const char *from, size_t length)
 		length = PROCESS_TEXT - 1;
 	memcpy(to, from, length);
 	to[length] = '\0';
+	text_clean(to);
 }
 
 void process_snap_of_unit(const char *unit, char snap[PROCESS_TEXT])

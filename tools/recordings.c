@@ -65,6 +65,12 @@ json_object *recordings_find(json_object *readers, const char *name)
 		return json_object_get(found);
 	fprintf(stderr, "pcscctl: %s: %s of that name\n", name,
 		parts ? "more than one reader" : "no reader");
+	for (size_t i = 0; parts && i < count; i++) {
+		const char *its = report_text(json_object_array_get_idx(readers, i), "name");
+
+		if (strstr(its, name))
+			fprintf(stderr, "  %s\n", its);
+	}
 	return NULL;
 }
 

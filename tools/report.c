@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tools/text.h"
 #include "wire/messages.h"
 #include "wire/status_path.h"
 
@@ -94,10 +95,55 @@ static char *read_all(int fd)
 	return text;
 }
 
+static void change_text(json_object *json, report_change *change, const void *ctx)
+{
+	char *text = strdup(json_object_get_string(json));
+
+	if (!text)
+		return;
+	change(ctx, text);
+	json_object_set_string(json, text);
+	free(text);
+}
+
+void report_change_texts(json_object *json, report_change *change, const void *ctx)
+{
+	size_t count;
+
+	switch (json_object_get_type(json)) {
+	case json_type_string:
+		change_text(json, change, ctx);
+		break;
+	case json_type_array:
+		count = json_object_array_length(json);
+		for (size_t i = 0; i < count; i++)
+			report_change_texts(json_object_array_get_idx(json, i), change, ctx);
+		break;
+	case json_type_object: {
+		json_object_object_foreach(json, key, member)
+		{
+			(void)key;
+			report_change_texts(member, change, ctx);
+		}
+		break;
+	}
+	default:
+		break;
+	}
+}
+
+static void clean(const void *ctx, char *text)
+{
+	(void)ctx;
+	text_clean(text);
+}
+
 static json_object *parse(const char *text)
 {
 	json_object *json = json_tokener_parse(text);
 	json_object *readers, *waiters;
+
+	report_change_texts(json, clean, NULL);
 
 	if (json_object_object_get_ex(json, "readers", &readers) &&
 		json_object_object_get_ex(json, "waiters", &waiters) &&
@@ -115,6 +161,18 @@ static int connect_status(const char *socket, const char *path)
 	if (fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED))
 		return fd;
 	return report_knock(socket) ? report_connect(path) : -1;
+}
+
+bool report_owner(const char *socket, struct ucred *owner)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	socklen_t length = sizeof(*owner);
+	int fd = wire_status_path(socket, path, sizeof(path)) ? report_connect(path) : -1;
+	bool known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, owner, &length) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return known;
 }
 
 json_object *report_ask(const char *socket, char why[REPORT_WHY])

@@ -8,6 +8,7 @@
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 
 /* Connects to a socket, with a time limit on each read and write; -1 with errno. */
 int report_connect(const char *path);
@@ -19,11 +20,14 @@ int report_connect(const char *path);
  */
 bool report_knock(const char *socket);
 
+/* Whose daemon has the status socket beside it, as the kernel knows it. False: none has. */
+bool report_owner(const char *socket, struct ucred *owner);
+
 #define REPORT_WHY 256 /* bytes */
 
 /*
  * The document of the daemon that serves `socket`, for the caller to json_object_put(); it has the
- * arrays "readers" and "waiters". A daemon that the service manager starts for its first client is
+ * arrays "readers" and "waiters", and its texts are clean (tools/text.h). A daemon that the service manager starts for its first client is
  * started. NULL, and `why` says why: there is no daemon, or none that has such a socket. Takes 10 s
  * at most for each side.
  */
@@ -31,6 +35,10 @@ json_object *report_ask(const char *socket, char why[REPORT_WHY]);
 
 /* The same; why not is told on standard error. */
 json_object *report_fetch(const char *socket);
+
+/* Calls CHANGE for each text in a document, keys excepted, and puts in its place what that makes of it. */
+typedef void report_change(const void *ctx, char *text);
+void report_change_texts(json_object *json, report_change *change, const void *ctx);
 
 /* A new object with those members of `from`; `keys` ends with NULL. */
 json_object *report_pick(json_object *from, const char *const keys[]);

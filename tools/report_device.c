@@ -10,6 +10,9 @@
 #include "tools/explain.h"
 #include "tools/recordings.h"
 #include "tools/report.h"
+#include "tools/text.h"
+
+#define NODES "/dev/bus/usb/"
 
 enum {
 	HIDE_MIN = 4, /* characters; a shorter serial number might be anything */
@@ -263,20 +266,23 @@ void report_device_free(struct report_device *device)
 	free(device->serial);
 }
 
-void report_device_hide(struct report_device *device)
+void report_hidden_free(struct report_hidden *hidden)
 {
-	device->hide = device->serial;
+	for (size_t i = 0; i < hidden->count; i++)
+		free(hidden->texts[i]);
+	free(hidden->texts);
 }
 
-void report_mask(char *text, const char *hidden)
+void report_mask(const struct report_hidden *hidden, char *text)
 {
-	size_t len = hidden ? strlen(hidden) : 0;
+	for (size_t i = 0; i < hidden->count; i++) {
+		size_t len = strlen(hidden->texts[i]);
+		char *at = text;
 
-	if (len < HIDE_MIN)
-		return;
-	while ((text = strstr(text, hidden))) {
-		memset(text, '*', len);
-		text += len;
+		while (len >= HIDE_MIN && (at = strstr(at, hidden->texts[i]))) {
+			memset(at, '*', len);
+			at += len;
+		}
 	}
 }
 
@@ -294,7 +300,7 @@ void report_put_recording(FILE *out, const struct report_device *device, const c
 	while (data && line && *at) {
 		size_t len = strcspn(at, "\n") + 1;
 
-		if (device->hide &&
+		if (device->hide_serial &&
 			recording_parse(at, &entry, data, RECORDING_DATA_MAX, &why) ==
 				RECORDING_ENTRY &&
 			is_serial(device, &entry) && entry.len > 2) {
@@ -383,17 +389,20 @@ static bool is_at(const char *root, const char *device, unsigned long bus, unsig
 	return strtoul(value, NULL, 10) == address;
 }
 
-static void put_values(FILE *out, const char *root, const char *device)
+/* Of a reader or a hub. */
+static void put_values(FILE *out, const char *root, const char *device, bool hide_serial)
 {
-	static const char *const names[] = { "manufacturer", "product", "serial", "idVendor",
-		"idProduct", "bcdDevice", "version", "speed", "bMaxPower", "bConfigurationValue",
+	static const char *const names[] = { "manufacturer", "product", "idVendor", "idProduct",
+		"bcdDevice", "version", "speed", "bMaxPower", "bConfigurationValue",
 		"power/control", "power/runtime_status", "power/autosuspend_delay_ms", "removable",
-		"authorized" };
+		"authorized", "serial" };
 	char value[VALUE_MAX];
+	size_t count = sizeof(names) / sizeof(names[0]) - hide_serial;
 
 	fprintf(out, "%s\n", device);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < count; i++) {
 		read_value(root, device, names[i], value);
+		text_clean(value);
 		if (*value)
 			fprintf(out, "  %s: %s\n", names[i], value);
 	}
@@ -412,34 +421,74 @@ static bool parent_of(char device[VALUE_MAX])
 	return end || bus;
 }
 
-void report_put_bus(FILE *out, const struct report_device *device, const char *root)
+/* The device's name in sysfs; false: it is not on the bus (any more). */
+static bool find_on_bus(const struct report_device *device, const char *root, char at[VALUE_MAX])
 {
-	const char *node = strstr(device->name, "/dev/bus/usb/");
+	const char *node = strstr(device->name, NODES);
 	unsigned long bus, address;
-	char *end;
 	struct dirent *entry;
 	char path[512];
-	char at[VALUE_MAX] = "";
 	DIR *folder;
+	char *end;
 
-	fprintf(out, "device: %s\n", device->name);
+	*at = '\0';
 	if (!node)
-		return;
-	bus = strtoul(node + strlen("/dev/bus/usb/"), &end, 10);
+		return false;
+	bus = strtoul(node + strlen(NODES), &end, 10);
 	address = *end ? strtoul(end + 1, NULL, 10) : 0;
 	snprintf(path, sizeof(path), "%s/sys/bus/usb/devices", root);
 	folder = opendir(path);
 	while (folder && (entry = readdir(folder)))
 		if (strlen(entry->d_name) < 64 && !strchr(entry->d_name, ':') &&
 			is_at(root, entry->d_name, bus, address))
-			snprintf(at, sizeof(at), "%s", entry->d_name);
+			snprintf(at, VALUE_MAX, "%s", entry->d_name);
 	if (folder)
 		closedir(folder);
-	if (!*at) {
+	return *at;
+}
+
+void report_put_bus(FILE *out, const struct report_device *device, const char *root)
+{
+	char at[VALUE_MAX];
+
+	fprintf(out, "device: %s\n", device->name);
+	if (!strstr(device->name, NODES))
+		return;
+	if (!find_on_bus(device, root, at)) {
 		fprintf(out, "it is not on the bus any more\n");
 		return;
 	}
 	do
-		put_values(out, root, at);
+		put_values(out, root, at, device->hide_serial);
 	while (parent_of(at));
+}
+
+static void hide(struct report_hidden *hidden, const char *text)
+{
+	char **more = realloc(hidden->texts, (hidden->count + 1) * sizeof(*more));
+
+	if (!more)
+		return;
+	hidden->texts = more;
+	more[hidden->count] = strdup(text);
+	hidden->count += more[hidden->count] != NULL;
+}
+
+void report_device_hide(
+	struct report_device *device, struct report_hidden *hidden, const char *root)
+{
+	char at[VALUE_MAX], serial[VALUE_MAX];
+
+	device->hide_serial = true;
+	if (device->serial)
+		hide(hidden, device->serial);
+	if (!find_on_bus(device, root, at))
+		return;
+	read_value(root, at, "serial", serial);
+	hide(hidden, serial);
+	/* In names of readers the daemon has ASCII only. */
+	for (char *c = serial; *c; c++)
+		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+			*c = '.';
+	hide(hidden, serial);
 }

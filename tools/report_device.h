@@ -37,7 +37,13 @@ struct report_device {
 	struct report_quirk *quirks;
 	size_t quirk_count;
 	char *serial;     /* serial number, NULL if it has none or it was not read */
-	const char *hide; /* what is to be masked: the serial number, or NULL */
+	bool hide_serial; /* it is not to be shown */
+};
+
+/* Texts that are not to be shown. */
+struct report_hidden {
+	char **texts;
+	size_t count;
 };
 
 struct report_devices {
@@ -58,8 +64,13 @@ bool report_device_read(
 	struct report_device *device, const char *socket, const char *name, json_object *readers);
 void report_device_free(struct report_device *device);
 
-/* From here on the serial number is not shown. */
-void report_device_hide(struct report_device *device);
+/*
+ * From here on the serial number is not shown in the device's own pages. HIDDEN gets it for all other
+ * texts: as the driver has read it, and as the kernel below ROOT has, whose is in readers' names.
+ */
+void report_device_hide(
+	struct report_device *device, struct report_hidden *hidden, const char *root);
+void report_hidden_free(struct report_hidden *hidden);
 
 /* The pages. ROOT is the folder that has sys; nothing is written where nothing is known. */
 void report_put_recording(FILE *out, const struct report_device *device, const char *root);
@@ -71,7 +82,7 @@ void report_put_atr(FILE *out, const struct report_device *device, const char *r
 void report_put_quirks(FILE *out, const struct report_device *device, const char *root);
 void report_put_bus(FILE *out, const struct report_device *device, const char *root);
 
-/* Overwrites HIDDEN in a text by asterisks; NULL and what is too short to be found for sure: not. */
-void report_mask(char *text, const char *hidden);
+/* Overwrites what is hidden in a text by asterisks; not what is too short to be found for sure. */
+void report_mask(const struct report_hidden *hidden, char *text);
 
 #endif

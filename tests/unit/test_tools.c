@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What pcscctl finds out by itself. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"
 #include "tools/process.h"
+#include "tools/report_device.h"
+#include "tools/text.h"
 #include "wire/status_path.h"
 
 static const char *snap_of(const char *unit)
@@ -79,6 +82,54 @@ START_TEST(test_status_path)
 }
 END_TEST
 
+START_TEST(test_clean)
+{
+	static const struct {
+		const char *text, *clean;
+	} cases[] = {
+		{ "", "" },
+		{ "Z\xC3\xA4hler \xE2\x82\xAC \xF0\x9F\x92\xB3 ~",
+			"Z\xC3\xA4hler \xE2\x82\xAC \xF0\x9F\x92\xB3 ~" },
+		/* commands to a terminal, of one byte and of two */
+		{ "\x1B[2J\r\n\x7F", "?[2J???" },
+		{ "\xC2\x9B"
+		  "2J\xC2\xA0",
+			"??"
+			"2J\xC2\xA0" },
+		/* cut, lone, too long, a surrogate, beyond the end of Unicode */
+		{ "\xC3", "?" },
+		{ "\xE2\x82", "??" },
+		{ "\x80"
+		  "a\xFF",
+			"?a?" },
+		{ "\xC1\x81 \xE0\x80\x80 \xF0\x80\x80\x80", "?? ??? ????" },
+		{ "\xED\xA0\x80 \xED\x9F\xBF", "??? \xED\x9F\xBF" },
+		{ "\xF4\x90\x80\x80 \xF4\x8F\xBF\xBF", "???? \xF4\x8F\xBF\xBF" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%s", cases[i].text);
+		text_clean(text);
+		ck_assert_str_eq(text, cases[i].clean);
+	}
+	ck_assert_str_eq(flatpak_of("[Application]\nname=org.\x1B[2J\xFF\n"), "org.?[2J?");
+}
+END_TEST
+
+START_TEST(test_mask)
+{
+	static char serial[] = "4711-0815", another[] = "0815", tiny[] = "471";
+	char *texts[] = { serial, another, tiny };
+	const struct report_hidden hidden = { texts, 3 };
+	char text[] = "a 4711-0815, 4711-08154711-0815, 0815 and 471";
+
+	report_mask(&hidden, text);
+	ck_assert_str_eq(text, "a *********, ******************, **** and 471");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("tools");
@@ -89,6 +140,8 @@ int main(void)
 	tcase_add_test(tests, test_long_flatpak);
 	tcase_add_test(tests, test_no_process);
 	tcase_add_test(tests, test_status_path);
+	tcase_add_test(tests, test_clean);
+	tcase_add_test(tests, test_mask);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
 }
