@@ -10,7 +10,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "pcscd/clients/pool.h"
+#include "pcscd/pool.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 

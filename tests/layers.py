@@ -45,9 +45,9 @@ PURE = {
 # The headers of a folder that the rest of its room may include. The room's own files, beside its
 # folders, are what all of it stands on (log.h, clock.h) or what puts it together (daemon.c, ifdh.c).
 DOORS = {
-    "pcscd/cards": ["card.h", "slot.h", "slots.h"],
+    "pcscd/cards": ["card.h", "events.h", "slot.h", "slots.h"],
     "pcscd/readers": ["driver.h", "readers.h"],
-    "pcscd/clients": ["events.h", "peer.h", "pool.h", "server.h"],
+    "pcscd/clients": ["server.h"],
     "ifd-ccid/port": ["port.h"],
     "ifd-ccid/device": ["capabilities.h", "ccid_msg.h", "descriptor.h", "device.h"],
     "ifd-ccid/slot": ["activate.h", "control.h", "escape.h", "exchange.h", "slot.h"],

@@ -17,7 +17,7 @@
 
 #include "pcscd/cards/share.h"
 #include "pcscd/cards/slot.h"
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 
 /* The connection, as far as cards need to know it. */
 struct client {

@@ -6,7 +6,7 @@
 
 #include "pcscd/cards/card.h"
 #include "pcscd/cards/slots.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 

@@ -22,7 +22,7 @@
 #include <winscard.h>
 
 #include "pcscd/cards/share.h"
-#include "pcscd/clients/pool.h"
+#include "pcscd/pool.h"
 #include "pcscd/readers/driver.h"
 #include "pcscd/readers/readers.h"
 #include "pcscd/timers.h"

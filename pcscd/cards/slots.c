@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "pcscd/cards/slot.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 
 #define FIRST_PLACES WIRE_STATIC_STATES
 #define MORE_PLACES  16

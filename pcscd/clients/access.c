@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 #include "pcscd/clients/polkit.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"

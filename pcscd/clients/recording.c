@@ -15,7 +15,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 #include "pcscd/clients/spare.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pcscd/clients/pool.h"
+#include "pcscd/pool.h"
 #include "pcscd/clients/session.h"
 #include "pcscd/clients/sessions.h"
 #include "pcscd/clients/spare.h"

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 
 /* What may be asked of the access hook; the names are those of the polkit actions. */
 enum access_action {

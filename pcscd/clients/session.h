@@ -16,10 +16,10 @@
 #include <stdint.h>
 
 #include "pcscd/cards/card.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clients/peek.h"
-#include "pcscd/clients/peer.h"
-#include "pcscd/clients/pool.h"
+#include "pcscd/peer.h"
+#include "pcscd/pool.h"
 #include "pcscd/timers.h"
 #include "wire/wire.h"
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "pcscd/clients/ids.h"
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 
 struct session;
 

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 #include "pcscd/clients/spare.h"
 #include "pcscd/clients/status_report.h"
 #include "pcscd/clock.h"

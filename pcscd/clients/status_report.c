@@ -10,7 +10,7 @@
 #include "pcscd/cards/card.h"
 #include "pcscd/cards/slot.h"
 #include "pcscd/cards/slots.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clients/session.h"
 #include "pcscd/clock.h"
 #include "pcscd/config.h"

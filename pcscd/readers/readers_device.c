@@ -5,7 +5,7 @@
 
 #include "pcscd/cards/slot.h"
 #include "pcscd/cards/slots.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
 #include "pcscd/readers/places.h"

@@ -18,7 +18,7 @@
 
 #include "pcscd/cards/slot.h"
 #include "pcscd/cards/slots.h"
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 #include "pcscd/clients/server.h"
 #include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"

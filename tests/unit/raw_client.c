@@ -12,7 +12,7 @@
 
 #include "ifd_scripted.h"
 #include "suite.h"
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 #include "pcscd/clients/server.h"
 #include "pcscd/clients/sessions.h"
 #include "pcscd/log.h"

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "suite.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clients/ids.h"
-#include "pcscd/clients/pool.h"
+#include "pcscd/pool.h"
 #include "pcscd/clock.h"
 #include "pcscd/timers.h"
 

@@ -21,7 +21,7 @@
 #include "raw_client.h"
 #include "suite.h"
 #include "pcscd/cards/slots.h"
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 #include "pcscd/clients/server.h"
 #include "pcscd/clock.h"
 #include "pcscd/readers/readers.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pcscd/clients/events.h"
+#include "pcscd/cards/events.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

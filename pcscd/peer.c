@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pcscd/clients/peer.h"
+#include "pcscd/peer.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pcscd/clients/pool.h"
+#include "pcscd/pool.h"
 
 #include <errno.h>
 #include <limits.h>
