@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "tools/doctor.h"
@@ -19,7 +20,8 @@ struct doctor {
 	json_object *findings;
 	const char *check;   /* the one that runs */
 	json_object *status; /* the daemon's document, see tools/report.h; NULL: it has none */
-	pid_t daemon;        /* its process; 0: not known */
+	pid_t daemon;        /* its process, as it says; 0: not known */
+	struct ucred owner;  /* of its socket, as the kernel says; where there is a status */
 	bool answers;        /* a daemon, ours or not, answers at the socket */
 };
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * pcscctl doctor: reader.conf and the driver bundles. The daemon's program reads them, as it does
- * when it starts, with the arguments of the one that runs (pcscd --check).
+ * when it starts, with the arguments of the one that runs (pcscd --check), and as its user: what its
+ * arguments name is loaded as code.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <libgen.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #define ARGUMENTS      8192  /* bytes of arguments of the running daemon */
 #define ARGUMENTS_MAX  64    /* and their number */
 #define OUTPUT         16384 /* bytes of what is wrong */
+#define NOT_RUN        127   /* exit status when it could not even be started */
 #define CONFIG_FOLDER  "etc/reader.conf.d"
 #define DRIVERS_FOLDER "usr/lib/pcsc/drivers"
 
@@ -33,6 +35,8 @@ struct command {
 	char arguments[ARGUMENTS];
 	char *argv[ARGUMENTS_MAX];
 	size_t count;
+	size_t taken;             /* of these, the program and the running daemon's */
+	const struct ucred *user; /* to become; NULL: this one */
 };
 
 static void add_argument(struct command *command, char *argument)
@@ -58,6 +62,35 @@ static char check_option[] = "--check";
 static char drivers_option[] = "--drivers";
 static char config_option[] = "--config";
 
+/* True of an argument that can be taken over from whoever's daemon it is. */
+static bool is_harmless(const char *argument)
+{
+	static const char *const harmless[] = { "-f", "--foreground", "-x", "--auto-exit" };
+
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		if (strcmp(argument, harmless[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Another's daemon decides what is loaded only where it is loaded as that other. */
+static bool choose_user(const struct doctor *doctor, struct command *command)
+{
+	uid_t own = geteuid();
+
+	command->user = NULL;
+	if (!doctor->daemon || doctor->owner.uid == 0 || doctor->owner.uid == own)
+		return true;
+	if (own == 0) {
+		command->user = &doctor->owner;
+		return true;
+	}
+	for (size_t i = 1; i < command->taken; i++)
+		if (!is_harmless(command->argv[i]))
+			return false;
+	return true;
+}
+
 /* False if there is no daemon's program. */
 static bool build_command(const struct doctor *doctor, struct command *command)
 {
@@ -73,6 +106,7 @@ static bool build_command(const struct doctor *doctor, struct command *command)
 		length = doctor_arguments(doctor, doctor->daemon, arguments, ARGUMENTS);
 	for (size_t at = strlen(arguments) + 1; at < length; at += strlen(arguments + at) + 1)
 		add_argument(command, arguments + at);
+	command->taken = command->count;
 	if (*doctor->place->root) {
 		doctor_path(doctor, command->drivers, DRIVERS_FOLDER);
 		add_argument(command, drivers_option);
@@ -86,22 +120,37 @@ static bool build_command(const struct doctor *doctor, struct command *command)
 	return true;
 }
 
-/* Starts it with its output in a pipe, whose other end is *output. 0, or an error number. */
-static int start(struct command *command, pid_t *pid, int *output)
+static bool become(const struct ucred *user)
 {
-	posix_spawn_file_actions_t actions;
+	return setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+	       setresuid(user->uid, user->uid, user->uid) == 0;
+}
+
+/* In the child. It gets no terminal, into which it might type. */
+static void run_command(const struct command *command, int output)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (setsid() >= 0 && null >= 0 && dup2(null, STDIN_FILENO) >= 0 &&
+		dup2(output, STDOUT_FILENO) >= 0 && dup2(output, STDERR_FILENO) >= 0 &&
+		(!command->user || become(command->user)))
+		execv(command->program, command->argv);
+	_exit(NOT_RUN);
+}
+
+/* Starts it with its output in a pipe, whose other end is *output. 0, or an error number. */
+static int start(const struct command *command, pid_t *pid, int *output)
+{
 	int ends[2];
-	int error;
+	int error = 0;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return errno;
-	error = posix_spawn_file_actions_init(&actions);
-	if (error == 0) {
-		posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-		posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-		error = posix_spawn(pid, command->program, &actions, NULL, command->argv, environ);
-		posix_spawn_file_actions_destroy(&actions);
-	}
+	*pid = fork();
+	if (*pid == 0)
+		run_command(command, ends[1]);
+	if (*pid < 0)
+		error = errno;
 	close(ends[1]);
 	if (error)
 		close(ends[0]);
@@ -163,6 +212,12 @@ void doctor_check_config(struct doctor *doctor)
 		doctor_skip(doctor, "%s: no such program", command.program);
 		return;
 	}
+	if (!choose_user(doctor, &command)) {
+		doctor_skip(doctor,
+			"the daemon is another user's and has options of its own: only root can "
+			"check what they mean");
+		return;
+	}
 	error = start(&command, &pid, &output);
 	if (error) {
 		doctor_skip(doctor, "%s: %s", command.program, strerror(error));
@@ -173,6 +228,10 @@ void doctor_check_config(struct doctor *doctor)
 	if (!ended && pid > 0)
 		kill(pid, SIGKILL);
 	waitpid(pid, &status, 0);
+	if (ended && WIFEXITED(status) && WEXITSTATUS(status) == NOT_RUN) {
+		doctor_skip(doctor, "%s: cannot be run as the daemon's user", command.program);
+		return;
+	}
 	if (!ended)
 		doctor_fault(doctor, "install the drivers again, one after another",
 			"loading the drivers takes more than %d s", CHECK_MS / 1000);

@@ -87,6 +87,10 @@ void doctor_check_service(struct doctor *doctor)
 	}
 	doctor->answers = true;
 	doctor->status = report_ask(doctor->place->socket, why);
+	if (doctor->status && !report_owner(doctor->place->socket, &doctor->owner)) {
+		json_object_put(doctor->status);
+		doctor->status = NULL;
+	}
 	daemon = json_object_object_get(doctor->status, "daemon");
 	pid = json_object_object_get(daemon, "pid");
 	if (pid) {

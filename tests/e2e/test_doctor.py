@@ -260,6 +260,51 @@ class Daemons(DoctorTest):
             program=folder / "bin/pcscctl", libraries=lib, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/")
 
 
+@needs_root
+class AnothersDaemon(DoctorTest):
+    """What a daemon's options name is loaded as code: so it is looked at as the user whose daemon it is, or
+    not at all."""
+
+    def setUp(self):
+        super().setUp()
+        self.tmp.chmod(0o755)
+        self.folder = self.tmp / "installed"
+        for name in ("bin/pcscctl", "sbin/pcscd"):
+            (self.folder / name).parent.mkdir(parents=True)
+            shutil.copy(BUILD / name, self.folder / name)
+        self.run = self.tmp / "run"
+        self.run.mkdir()
+        os.chown(self.run, NOBODY, NOBODY)
+        self.socket = self.run / "pcscd.comm"
+        # For whom it is, reading this is a fault.
+        self.machine.write("etc/reader.conf.d/private", "")
+        self.machine.path("etc/reader.conf.d/private").chmod(0o600)
+
+    def start(self):
+        wrapper = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        return harness.start_ready(self, "anothers", [*wrapper, self.folder / "sbin/pcscd", "--foreground",
+            "--socket", self.socket, "--drivers", self.run, "-c", self.run])
+
+    def config(self, **options):
+        done = self.doctor("--json", program=self.folder / "bin/pcscctl", **options)
+        [finding] = [f for f in json.loads(done.stdout)["findings"] if f["check"] == "config"]
+        return finding["verdict"], finding["what"]
+
+    def test_as_that_user(self):
+        self.assertEqual(self.config()[0], "good")
+        self.start()
+        verdict, what = self.config()
+        self.assertEqual(verdict, "fault")
+        self.assertIn("etc/reader.conf.d/private: Permission denied", what)
+
+    def test_not_at_all(self):
+        pid = self.start().pid
+        self.machine.write(f"proc/{pid}/cmdline", "pcscd\0--foreground\0--drivers\0/tmp/his\0")
+        verdict, what = self.config(user=1, group=1, extra_groups=[], cwd="/")
+        self.assertEqual(verdict, "skipped")
+        self.assertIn("only root can check", what)
+
+
 class Configuration(DoctorTest):
     def setUp(self):
         super().setUp()
