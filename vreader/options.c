@@ -157,14 +157,19 @@ static enum options_result set_faults(struct words *w, const char *value)
 	return OPTIONS_OK;
 }
 
-static enum options_result set_ready_fd(struct words *w, const char *value)
+enum options_result options_descriptor(const char *value, int *fd)
 {
 	long n;
 
 	if (!parse_number(value, 0, 1 << 20, &n) || fcntl((int)n, F_GETFD) < 0)
 		return options_wrong("not an open descriptor", value);
-	w->options->ready_fd = (int)n;
+	*fd = (int)n;
 	return OPTIONS_OK;
+}
+
+static enum options_result set_ready_fd(struct words *w, const char *value)
+{
+	return options_descriptor(value, &w->options->ready_fd);
 }
 
 static enum options_result set_pcscd(struct words *w, const char *value)

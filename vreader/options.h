@@ -30,6 +30,9 @@ enum options_result options_serve(int argc, char **argv, struct options *o);
 enum options_result options_run(int argc, char **argv, struct options *o);
 enum options_result options_ctl(int argc, char **argv, struct options *o);
 
+/* The number of a descriptor that is open. */
+enum options_result options_descriptor(const char *value, int *fd);
+
 /* Says what is wrong and where help is. */
 enum options_result options_wrong(const char *what, const char *value);
 

@@ -131,6 +131,11 @@ class Refused(harness.CardwireTest):
         self.refuse(1, "cannot reach the server at x: No such file", "ctl", "--ctl", "x", "list")
         self.refuse(1, "the command is too long", "ctl", "--ctl", "x", "list", 2000 * "a")
 
+    def test_replay(self):
+        self.refuse(2, "not an open descriptor: x", "replay", "f", "--listen", "unix:x",
+            "--ready-fd", "x")
+        self.refuse(2, "f: No such file", "replay", "f", "--listen", "unix:x")
+
     def test_run(self):
         self.refuse(125, "nothing to run", "run")
         self.refuse(125, "nothing to run", "run", "--")

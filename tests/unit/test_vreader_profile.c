@@ -262,6 +262,10 @@ START_TEST(test_iccd_b)
 	ck_assert_int_eq(request(dev, 0xA1, ICCD_REQ_DATA_BLOCK, 0, NULL, 4000), 1 + 402 - 261);
 	ck_assert_uint_eq(in[0], ICCD_B_RESPONSE_END);
 	ck_assert_uint_eq(in[402 - 261 - 1], 0x90);
+	/* What goes on without having begun is no command. */
+	request(dev, 0x21, ICCD_REQ_XFR_BLOCK, CCID_CHAIN_END, "\x80\xEE\x00\x64", 4);
+	ck_assert_int_eq(request(dev, 0xA1, ICCD_REQ_DATA_BLOCK, 0, NULL, 100), 3);
+	ck_assert_uint_eq(in[0], ICCD_B_RESPONSE_ERROR);
 	/* Polling while the card works; an error when it is mute. */
 	request(dev, 0x21, ICCD_REQ_XFR_BLOCK, 0, "\x80\xEE\x00\x64", 4);
 	ck_assert_int_eq(request(dev, 0xA1, ICCD_REQ_DATA_BLOCK, 0, NULL, 100), 3);

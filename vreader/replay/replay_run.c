@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vreader/loop.h"
+#include "vreader/options.h"
 #include "vreader/replay/replay.h"
 #include "vreader/replay/replay_host.h"
 #include "vreader/usb/address.h"
@@ -225,7 +226,8 @@ int replay_main(int argc, char **argv)
 			options.listen = optarg;
 			break;
 		case 'r':
-			options.ready_fd = (int)strtol(optarg, NULL, 10);
+			if (options_descriptor(optarg, &options.ready_fd) != OPTIONS_OK)
+				return REPLAY_NOT_RUN;
 			break;
 		case 'h':
 			fputs(usage_text, stdout);

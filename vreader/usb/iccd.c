@@ -201,6 +201,7 @@ static int b_xfr_block(struct request *r)
 {
 	struct slot *slot = r->slot;
 	uint8_t level = (uint8_t)(r->value >> 8);
+	bool begins = level == CCID_CHAIN_WHOLE || level == CCID_CHAIN_BEGIN;
 
 	r->dev->stats.xfr_blocks++;
 	slot->iccd.error = !slot->card || !slot->powered ? CCID_ERROR_ICC_MUTE : 0;
@@ -208,9 +209,10 @@ static int b_xfr_block(struct request *r)
 		return 0;
 	if (level == CCID_CHAIN_EMPTY)
 		return 0;
-	if (level == CCID_CHAIN_WHOLE || level == CCID_CHAIN_BEGIN)
+	if (begins)
 		slot->command_len = 0;
-	if (level > CCID_CHAIN_CONTINUE || r->out_len > sizeof(slot->command) - slot->command_len) {
+	if (level > CCID_CHAIN_CONTINUE || (!begins && slot->iccd.phase != ICCD_SENDING) ||
+		r->out_len > sizeof(slot->command) - slot->command_len) {
 		slot->iccd.error = CCID_ERROR_BAD_LENGTH;
 		return 0;
 	}
