@@ -329,8 +329,10 @@ enum session_outcome command_of_card(
 	struct card *card = find_card(session, request->body.status.hCard);
 	uint32_t rv;
 
-	if (!card)
+	if (!card) {
+		session_complain(session, "it used a card handle that is not its own");
 		return SESSION_CLOSE;
+	}
 	rv = card_commands[request->command].run(session, card, request, answer);
 	memcpy(body + card_commands[request->command].rv, &rv, sizeof(rv));
 	return reply_or_park(session, answer, body, size, rv);

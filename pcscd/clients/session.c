@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "pcscd/clients/session.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "pcscd/cards/slots.h"
 #include "pcscd/clients/server.h"
+#include "pcscd/clients/session_private.h"
 #include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"
 #include "pcscd/log.h"
@@ -19,15 +16,9 @@
 #define CONTAINER(pointer, type, member)                                                           \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
-#define WATCH_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
-
 /* Mail that may abort a call, which takes locks; so only who holds none brings it. */
 #define ABORTING (SESSION_HANGUP | SESSION_CANCELLED | SESSION_TIMER)
 
-#define TURN_REQUESTS 32 /* that a client may have handled before others have their turn */
-
-#define OUTPUT_NS      (10 * CLOCK_S)   /* for a client to take its answer */
-#define MESSAGE_NS     (10 * CLOCK_S)   /* for a client to complete a message */
 #define ABORT_AGAIN_NS (250 * CLOCK_MS) /* a driver may miss an abort that comes too early */
 
 static void run(struct session *session);
@@ -101,37 +92,6 @@ void session_unref(struct session *session)
 	free(session);
 }
 
-/* Frees bytes that may have been secret. */
-static void drop_bytes(struct session_bytes *bytes)
-{
-	if (bytes->data)
-		explicit_bzero(bytes->data, bytes->length);
-	free(bytes->data);
-	memset(bytes, 0, sizeof(*bytes));
-}
-
-/* Room for at least `more` bytes at the end. */
-static bool reserve(struct session_bytes *bytes, size_t more)
-{
-	size_t size = bytes->length + more;
-	uint8_t *data;
-
-	if (size <= bytes->size)
-		return true;
-	/* Not realloc(): it might leave a copy of a secret behind. */
-	data = malloc(size);
-	if (!data)
-		return false;
-	if (bytes->length > 0) {
-		memcpy(data, bytes->data, bytes->length);
-		explicit_bzero(bytes->data, bytes->length);
-	}
-	free(bytes->data);
-	bytes->data = data;
-	bytes->size = size;
-	return true;
-}
-
 /*
  * The call a dead client has running in a driver, or one that has been cancelled, is aborted, again
  * and again until it is over.
@@ -185,16 +145,16 @@ int session_start(struct session *session, int64_t handshake_by)
 {
 	session->deadline = handshake_by;
 	timer_set(&session->timer, handshake_by);
-	return pool_watch(session->fd, session->client.id, WATCH_EVENTS);
+	return pool_watch(session->fd, session->client.id, SESSION_EVENTS);
 }
 
-static void set_deadline(struct session *session, int64_t deadline)
+void session_set_deadline(struct session *session, int64_t deadline)
 {
 	session->deadline = deadline;
 	timer_set(&session->timer, deadline);
 }
 
-static void clear_deadline(struct session *session)
+void session_clear_deadline(struct session *session)
 {
 	if (!session->deadline)
 		return;
@@ -202,7 +162,7 @@ static void clear_deadline(struct session *session)
 	timer_cancel(&session->timer);
 }
 
-static void complain(const struct session *session, const char *what)
+void session_complain(const struct session *session, const char *what)
 {
 	char who[PEER_TEXT];
 
@@ -247,277 +207,10 @@ static void close_session(struct session *session)
 	timer_cancel(&session->timer);
 	close(session->fd);
 	server_fd_freed();
-	drop_bytes(&session->in);
-	drop_bytes(&session->out);
+	session_bytes_drop(&session->in);
+	session_bytes_drop(&session->out);
 	free(session->allowed_reader);
 	session_unref(session); /* the table's */
-}
-
-/* Keeps what could not be sent, for when the client has read some. */
-static bool keep_output(struct session *session, const struct iovec *parts, int count, size_t sent)
-{
-	for (int i = 0; i < count; i++) {
-		size_t skip = sent < parts[i].iov_len ? sent : parts[i].iov_len;
-		size_t rest = parts[i].iov_len - skip;
-
-		sent -= skip;
-		if (rest == 0)
-			continue;
-		if (!reserve(&session->out, rest))
-			return false;
-		memcpy(session->out.data + session->out.length,
-			(const uint8_t *)parts[i].iov_base + skip, rest);
-		session->out.length += rest;
-	}
-	set_deadline(session, clock_now() + OUTPUT_NS);
-	return pool_rewatch(session->fd, session->client.id, WATCH_EVENTS | EPOLLOUT) == 0;
-}
-
-static ssize_t send_now(int fd, struct iovec *parts, int count)
-{
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = (size_t)count };
-
-	if (count == 1)
-		return send(fd, parts->iov_base, parts->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-/* Sends, or keeps for later; false if the connection can't go on. */
-static bool send_parts(struct session *session, struct iovec *parts, int count)
-{
-	size_t total = 0;
-	ssize_t sent = 0;
-
-	for (int i = 0; i < count; i++)
-		total += parts[i].iov_len;
-	if (session->out.length == 0) {
-		sent = send_now(session->fd, parts, count);
-		if (sent < 0 && errno != EAGAIN && errno != EINTR)
-			return false;
-	}
-	if (sent < 0)
-		sent = 0;
-	if ((size_t)sent == total)
-		return true;
-	return keep_output(session, parts, count, (size_t)sent);
-}
-
-static bool send_answer(struct session *session, struct session_answer *answer)
-{
-	struct iovec parts[2] = {
-		{ .iov_base = answer->head, .iov_len = answer->head_length },
-		{ .iov_base = answer->tail, .iov_len = answer->tail_length },
-	};
-	bool sent = send_parts(session, parts, answer->tail_length > 0 ? 2 : 1);
-
-	free(answer->allocated);
-	return sent;
-}
-
-/* Sends more of the output that was kept. */
-static bool flush_output(struct session *session)
-{
-	ssize_t sent;
-
-	sent = send(session->fd, session->out.data + session->out_sent,
-		session->out.length - session->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (sent < 0)
-		return errno == EAGAIN || errno == EINTR;
-	session->out_sent += (size_t)sent;
-	if (session->out_sent < session->out.length)
-		return true;
-	drop_bytes(&session->out);
-	session->out_sent = 0;
-	clear_deadline(session);
-	return pool_rewatch(session->fd, session->client.id, WATCH_EVENTS) == 0;
-}
-
-/*
- * The one message that each registration for events gets, if it is due and nothing stands in its
- * way: it must not come between the registration and the states that go with it.
- */
-static bool tell_event(struct session *session)
-{
-	struct wire_wait message = { 0 };
-	struct iovec part = { .iov_base = &message, .iov_len = sizeof(message) };
-
-	if (!session->waiting || session->held || session->parking != SESSION_NOT_PARKED ||
-		!(session->raised || session->cancelled))
-		return true;
-	if (session->cancelled)
-		message.rv = SCARD_E_CANCELLED;
-	events_unregister(&session->waiter);
-	session->waiting = session->raised = session->cancelled = false;
-	return send_parts(session, &part, 1);
-}
-
-/* What a request leaves behind for events. */
-static void note_states(struct session *session, uint32_t command)
-{
-	if (command != WIRE_WAIT_READER_STATE_CHANGE && command != WIRE_GET_READERS_STATE_SIZE)
-		session->held = false;
-}
-
-/* One whole request. Returns false if the connection can't go on. */
-static bool handle_request(struct session *session, struct wire_request *request)
-{
-	struct session_answer answer = { 0 };
-
-	if (!session->greeted) {
-		session->greeted = true;
-		sessions_greeted(session);
-	}
-	if (session->watch && request->command != WIRE_EXT_STOP) {
-		complain(session, "request while another is unanswered");
-		return false;
-	}
-	switch (session_handle(session, request, &answer)) {
-	case SESSION_ANSWER:
-		if (!send_answer(session, &answer))
-			return false;
-		break;
-	case SESSION_SILENT:
-		break;
-	case SESSION_PARK:
-		return true;
-	case SESSION_CLOSE:
-		return false;
-	}
-	note_states(session, request->command);
-	return tell_event(session);
-}
-
-/*
- * Handles the requests in `bytes`, as far as they are complete and nothing makes the session wait.
- * *used: how many bytes that took. Returns false if the connection can't go on.
- */
-static bool consume(struct session *session, const uint8_t *bytes, size_t length, size_t *used)
-{
-	struct wire_request request;
-	size_t needed;
-
-	*used = 0;
-	while (*used < length && session->out.length == 0 && session->handled < TURN_REQUESTS) {
-		switch (wire_decode(
-			bytes + *used, length - *used, session->dialect, &request, &needed)) {
-		case WIRE_BAD:
-			complain(session, "it does not speak the protocol");
-			return false;
-		case WIRE_MORE:
-			if (!session->deadline)
-				set_deadline(session, clock_now() + MESSAGE_NS);
-			return true;
-		case WIRE_OK:
-			break;
-		}
-		clear_deadline(session);
-		session->handled++;
-		if (session->dialect == WIRE_DIALECT_EXT)
-			peek_count(&session->peek, session->fd, request.tail_length);
-		if (!handle_request(session, &request))
-			return false;
-		explicit_bzero(&request, sizeof(request));
-		if (session->parking != SESSION_NOT_PARKED)
-			return true;
-		*used += needed;
-	}
-	return true;
-}
-
-/* Handles what is kept in session->in. */
-static bool consume_kept(struct session *session)
-{
-	size_t used;
-
-	if (!consume(session, session->in.data, session->in.length, &used))
-		return false;
-	if (used == session->in.length) {
-		drop_bytes(&session->in);
-		return true;
-	}
-	memmove(session->in.data, session->in.data + used, session->in.length - used);
-	session->in.length -= used;
-	return true;
-}
-
-/* Reads into the thread's buffer, and keeps only what can't be handled now. */
-static bool read_fresh(struct session *session)
-{
-	uint8_t *buffer = pool_buffers()->in;
-	ssize_t got = peek_recv(&session->peek, session->fd, buffer, POOL_BUFFER_IN);
-	size_t length, used;
-	bool good = true;
-
-	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-		session->readable = errno == EINTR;
-		return true;
-	}
-	if (got <= 0)
-		return false;
-	length = (size_t)got;
-	session->readable = length == POOL_BUFFER_IN;
-	good = consume(session, buffer, length, &used);
-	if (good && used < length) {
-		good = reserve(&session->in, length - used);
-		if (good) {
-			memcpy(session->in.data, buffer + used, length - used);
-			session->in.length = length - used;
-		}
-	}
-	explicit_bzero(buffer, length);
-	peek_done(&session->peek, session->fd, used < length, buffer, POOL_BUFFER_IN);
-	return good;
-}
-
-/* Reads more of a message of which a part has arrived. Memory grows with what has been sent. */
-static bool read_more(struct session *session)
-{
-	size_t room = session->in.length < POOL_BUFFER_IN ? POOL_BUFFER_IN : session->in.length;
-	ssize_t got;
-
-	if (!reserve(&session->in, room))
-		return false;
-	got = recv(session->fd, session->in.data + session->in.length, room, MSG_DONTWAIT);
-	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
-		session->readable = errno == EINTR;
-		return true;
-	}
-	if (got <= 0)
-		return false;
-	session->readable = (size_t)got == room;
-	session->in.length += (size_t)got;
-	return consume_kept(session);
-}
-
-static bool can_read(const struct session *session)
-{
-	return session->parking == SESSION_NOT_PARKED && session->out.length == 0 &&
-	       session->handled < TURN_REQUESTS;
-}
-
-/*
- * A client that sends without waiting for answers must not keep a thread for itself: when it has had
- * its turn, the connection goes to the end of those that are ready, by way of epoll. A socket that
- * takes data is told of at once, one that does not, when the client has read some.
- */
-static bool end_turn(struct session *session)
-{
-	bool over = session->handled >= TURN_REQUESTS;
-	uint32_t events = WATCH_EVENTS | (over || session->out.length > 0 ? EPOLLOUT : 0);
-
-	if (!over && !session->yielded)
-		return true;
-	session->yielded = over;
-	return pool_rewatch(session->fd, session->client.id, events) == 0;
-}
-
-static bool serve_input(struct session *session)
-{
-	while (session->readable && can_read(session)) {
-		if (!(session->in.length > 0 ? read_more(session) : read_fresh(session)))
-			return false;
-	}
-	return end_turn(session);
 }
 
 /* Is the parked request one that SCardCancel ends? */
@@ -555,7 +248,7 @@ static bool resume(struct session *session, unsigned mail)
 		return true;
 	session->parking = SESSION_NOT_PARKED;
 	events_unregister(&session->settle_waiter);
-	return session->in.length == 0 || consume_kept(session);
+	return session->in.length == 0 || session_consume_kept(session);
 }
 
 /* The verdict on what it asked for, for the request that waits for it. */
@@ -570,23 +263,6 @@ static void note_verdict(struct session *session, unsigned mail)
 			(mail & SESSION_ACCESS_NO) ? SESSION_ACCESS_DENIED : SESSION_ACCESS_ALLOWED;
 }
 
-/* Has a whole request (or what will never be one) arrived? Nothing is read. */
-static bool is_request_there(const struct session *session)
-{
-	uint8_t *buffer = pool_buffers()->in;
-	ssize_t got = recv(session->fd, buffer, POOL_BUFFER_IN, MSG_PEEK | MSG_DONTWAIT);
-	struct wire_request request;
-	size_t needed;
-	bool there;
-
-	if (got <= 0)
-		return false;
-	there = got == POOL_BUFFER_IN ||
-		wire_decode(buffer, (size_t)got, session->dialect, &request, &needed) != WIRE_MORE;
-	explicit_bzero(buffer, (size_t)got);
-	return there;
-}
-
 /*
  * May the client talk to the daemon at all? Asked when its first request has arrived, and before it
  * is read: closed with unread bytes, the socket tells of a denial (see drain()); but not if it is
@@ -596,7 +272,7 @@ static bool check_access(struct session *session)
 {
 	if (session->access_pcsc != SESSION_ACCESS_UNASKED || !session->readable)
 		return session->access_pcsc != SESSION_ACCESS_DENIED;
-	if (server_config()->access && !is_request_there(session)) {
+	if (server_config()->access && !session_has_request(session)) {
 		session->readable = false;
 		return true;
 	}
@@ -610,7 +286,7 @@ static bool check_access(struct session *session)
 	case ACCESS_PENDING:
 		session->access_pcsc = SESSION_ACCESS_ASKED;
 		session->parking = SESSION_PARKED_ACCESS;
-		clear_deadline(session);
+		session_clear_deadline(session);
 		break;
 	}
 	return true;
@@ -622,7 +298,7 @@ static bool tell_watch(struct session *session)
 
 	switch (session_check_watch(session, false, &answer)) {
 	case SESSION_ANSWER:
-		return send_answer(session, &answer);
+		return session_send_answer(session, &answer);
 	case SESSION_CLOSE:
 		return false;
 	default:
@@ -636,14 +312,15 @@ static bool act_on(struct session *session, unsigned mail)
 	if (atomic_load(&session->client.gone))
 		return false;
 	if ((mail & SESSION_TIMER) && session->deadline && clock_now() >= session->deadline) {
-		complain(session, session->out.length > 0 ? "it does not take its answer"
-							  : "it does not complete its request");
+		session_complain(session, session->out.length > 0
+						  ? "it does not take its answer"
+						  : "it does not complete its request");
 		return false;
 	}
 	/* A cancel is for a request that was sent before: it may be in the socket yet. */
 	if (mail & (SESSION_READABLE | SESSION_CANCELLED))
 		session->readable = true;
-	if (session->out.length > 0 && !flush_output(session))
+	if (session->out.length > 0 && !session_flush(session))
 		return false;
 	note_verdict(session, mail);
 	if (mail & SESSION_CHANGED)
@@ -654,11 +331,11 @@ static bool act_on(struct session *session, unsigned mail)
 		return false;
 	if ((mail & SESSION_CHANGED) && session->watch && !tell_watch(session))
 		return false;
-	if (!tell_event(session))
+	if (!session_tell_event(session))
 		return false;
-	if (session->in.length > 0 && can_read(session) && !consume_kept(session))
+	if (session->in.length > 0 && session_can_read(session) && !session_consume_kept(session))
 		return false;
-	return serve_input(session);
+	return session_serve_input(session);
 }
 
 /* The same; a cancel that has come, and met no request it could end, is used up by it. */

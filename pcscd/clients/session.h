@@ -159,6 +159,9 @@ enum session_outcome session_check_watch(
 	struct session *session, bool now, struct session_answer *answer);
 void session_drop_watch(struct session *session);
 
+/* Logs why the connection is closed: what its client did. */
+void session_complain(const struct session *session, const char *what);
+
 /* Gives up all card handles and the context (commands.c). */
 void session_drop_context(struct session *session);
 
