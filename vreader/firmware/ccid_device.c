@@ -164,15 +164,25 @@ static bool may_start(const struct ccid_device *dev, const struct slot *slot)
 	return !slot->job.busy && busy_slots(dev) < (limit ? limit : 1);
 }
 
-/* The message half of an abort; the control half came first (CCID 1.1 §5.3.1, §6.1.13). */
+/* Both halves have come. */
+static void abort_done(struct slot *slot)
+{
+	slot->aborting = slot->abort_heard = false;
+	slot_answer(
+		slot, PC_to_RDR_Abort, slot->abort_seq, CCID_COMMAND_OK, 0, slot->clock, NULL, 0);
+}
+
+/* The message half of an abort (CCID 1.1 §6.1.13). */
 static void abort_message(struct slot *slot, const struct ccid_message *msg)
 {
-	if (!slot->aborting || slot->abort_seq != msg->seq) {
+	if (slot->aborting && slot->abort_seq == msg->seq) {
+		abort_done(slot);
+	} else if (slot->aborting) {
 		slot_fail(slot, msg, CCID_ERROR_CMD_ABORTED);
-		return;
+	} else {
+		slot->abort_heard = true;
+		slot->abort_seq = msg->seq;
 	}
-	slot->aborting = false;
-	slot_ok(slot, msg, slot->clock, NULL, 0);
 }
 
 static void fail_nowhere(
@@ -194,6 +204,7 @@ static void dispatch(
 		return;
 	}
 	slot = &dev->slots[slot_number];
+	slot->abort_heard = false;
 	if (msg->type == PC_to_RDR_Abort)
 		abort_message(slot, msg);
 	else if (slot->aborting)
@@ -270,17 +281,22 @@ static int put_list(uint8_t *data, size_t cap, const uint32_t *list, size_t coun
 
 static int control_abort(struct ccid_device *dev, uint16_t value)
 {
-	uint8_t number = (uint8_t)value;
+	uint8_t number = (uint8_t)value, seq = (uint8_t)(value >> 8);
 	struct slot *slot;
 
 	if (number >= dev->slot_count)
 		return -1;
 	slot = &dev->slots[number];
-	slot->aborting = true;
-	slot->abort_seq = (uint8_t)(value >> 8);
 	pinpad_given_up(slot);
 	slot->job.busy = false;
 	ccid_level_reset(slot);
+	if (slot->abort_heard && slot->abort_seq == seq) {
+		abort_done(slot);
+		return 0;
+	}
+	slot->abort_heard = false;
+	slot->aborting = true;
+	slot->abort_seq = seq;
 	return 0;
 }
 
@@ -352,7 +368,7 @@ void ccid_reset(struct ccid_device *dev)
 		struct slot *slot = &dev->slots[i];
 
 		slot->job.busy = false;
-		slot->aborting = false;
+		slot->aborting = slot->abort_heard = false;
 		slot_power_down(slot);
 		pn532_reset(&slot->chip);
 		slot_auto_activate(slot);

@@ -86,7 +86,9 @@ struct slot {
 	uint8_t clock;    /* bClockStatus */
 	uint8_t protocol; /* bProtocolNum of the parameters */
 	uint8_t params[2][CCID_T1_SIZE];
-	bool aborting; /* ABORT came on the control pipe and waits for the message */
+	/* An abort has two halves that come by different pipes (CCID 1.1 §5.3.1). */
+	bool aborting;    /* ABORT came on the control pipe and waits for the message */
+	bool abort_heard; /* the message was the last, and waits for ABORT */
 	uint8_t abort_seq;
 	struct job job;
 	/* APDU levels. */
