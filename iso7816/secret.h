@@ -15,8 +15,9 @@
  * Finds the data field of such a command in LEN bytes, which may be the command or hold it at any
  * offset (a block, a reader's message). True: bytes [*start, *end) are to be masked. A command at
  * the beginning counts however wrong its lengths are; further on it must end where the bytes end.
- * The commands are those of ISO 7816-4 §11.6 and ISO 7816-9, and those by which common cards take
- * keys (PUT DATA, PUT KEY, LOAD KEYS). The password for PACE in what a reader is given to open a
+ * The commands are those of ISO 7816-4 §11.6 and ISO 7816-9, those by which common cards take keys
+ * (PUT DATA, PUT KEY, LOAD KEYS), common cards' own for PINs, and those that write keys or passwords
+ * of memory tags. The password for PACE in what a reader is given to open a
  * channel (PC/SC part 10 amendment 1) counts, too.
  */
 bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end);

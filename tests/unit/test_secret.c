@@ -58,6 +58,8 @@ START_TEST(inside_other_bytes)
 	ck_assert_str_eq(span("000009002000010431323334AA"), "8-12");
 	ck_assert_str_eq(span("6F090000000005000000002000010431323334"), "15-19");
 	ck_assert_str_eq(span("6F07000000000500000000A4000C023F00"), "none");
+	/* What else looks like a command, at an earlier byte and with an earlier end. */
+	ck_assert_str_eq(span("010024000007002000010331323334"), "6-14");
 }
 END_TEST
 
@@ -108,6 +110,79 @@ START_TEST(exchanges)
 }
 END_TEST
 
+/* What secret_command() says of a command's bytes in hexadecimal digits. */
+static bool is_secret(const char *hex)
+{
+	uint8_t bytes[64];
+	size_t len = 0;
+	unsigned value;
+
+	for (; sscanf(hex, "%2x", &value) == 1; hex += 2)
+		bytes[len++] = (uint8_t)value;
+	return secret_command(bytes, len);
+}
+
+START_TEST(proprietary)
+{
+	static const char *const secrets[] = {
+		"80500000088106313233343536", /* SmartCard-HSM: PINs at initialisation */
+		"8062010008AABBCCDDEEFF0011", /* decipherment */
+		"B04201000431323334",         /* MUSCLE: verification */
+		"B0460100083132333435363738", /* unblocking */
+		"000100000771025858730121",   /* OATH: a key */
+		"00B2000006800431323334",     /* PIN of a password store */
+		"001C0000060A0401020304",     /* lock code */
+	};
+	static const char *const others[] = {
+		"00B2010400", /* READ RECORD */
+		"B042010000", /* no PIN in it */
+		"80F2400002"
+		"4F00",       /* GET STATUS */
+		"0001000000", /* nothing to keep */
+		"B0580000",
+	};
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+		ck_assert_msg(is_secret(secrets[i]), "%s", secrets[i]);
+		ck_assert_str_ne(span(secrets[i]), "none");
+	}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		ck_assert_msg(!is_secret(others[i]), "%s", others[i]);
+		ck_assert_str_eq(span(others[i]), "none");
+	}
+	/* In a message of a reader. */
+	ck_assert_str_eq(span("6F090000000005000000B04201000431323334"), "15-19");
+}
+END_TEST
+
+START_TEST(memory_tags)
+{
+	/* UPDATE BINARY of a sector's last block, of 4 and of 16 blocks; of a password's page. */
+	ck_assert_str_eq(span("FFD6000310A0A1A2A3A4A5FF078069B0B1B2B3B4B5"), "5-21");
+	ck_assert_str_eq(span("FFD600FF10A0A1A2A3A4A5FF078069B0B1B2B3B4B5"), "5-21");
+	ck_assert_str_eq(span("FFD6002B0431323334"), "5-9");
+	ck_assert(is_secret("FFD6000310A0A1A2A3A4A5FF078069B0B1B2B3B4B5"));
+	/* Of data. */
+	ck_assert_str_eq(span("FFD6000410A0A1A2A3A4A5FF078069B0B1B2B3B4B5"), "none");
+	ck_assert_str_eq(span("FFD6008310A0A1A2A3A4A5FF078069B0B1B2B3B4B5"), "none");
+	ck_assert_str_eq(span("FFD600040431323334"), "none");
+	ck_assert(!is_secret("FFD600040431323334"));
+	/* The same to a PN532: authentication (a key of FFh looks like a command, too), sector,
+	 * password's page, password. */
+	ck_assert_str_eq(span("FF0000000FD440016003FFFFFFFFFFFF01020304"), "10-20");
+	ck_assert_str_eq(span("FF00000015D44001A007A0A1A2A3A4A5FF078069B0B1B2B3B4B5"), "10-26");
+	ck_assert_str_eq(span("FF00000009D44001A22B31323334"), "10-14");
+	ck_assert_str_eq(span("FF00000007D4421B31323334"), "8-12");
+	ck_assert_str_eq(span("FF00000008D440011B31323334"), "9-13");
+	ck_assert_str_eq(span("FF00000009D44001A20431323334"), "none");
+	ck_assert_str_eq(span("FF00000005D440013004"), "none");
+	/* In a transparent session. */
+	ck_assert_str_eq(span("FFC200010795051B31323334"), "8-12");
+	ck_assert_str_eq(span("FFC20001049502300400"), "none");
+	ck_assert(is_secret("FFC200010795051B31323334"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("secret");
@@ -118,6 +193,8 @@ int main(void)
 	tcase_add_test(tcase, inside_other_bytes);
 	tcase_add_test(tcase, pace);
 	tcase_add_test(tcase, exchanges);
+	tcase_add_test(tcase, proprietary);
+	tcase_add_test(tcase, memory_tags);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
