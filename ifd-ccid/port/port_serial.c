@@ -63,6 +63,7 @@ static void serial_close(struct port *port)
 		close(s->wake);
 	pthread_mutex_destroy(&s->lock);
 	pthread_cond_destroy(&s->ended);
+	explicit_bzero(s, sizeof(*s));
 	free(s);
 }
 

@@ -26,6 +26,7 @@ static uint8_t lrc(const uint8_t *bytes, size_t len)
 
 void serial_frame_restart(struct serial_frame *frame)
 {
+	explicit_bzero(frame->bytes, sizeof(frame->bytes));
 	frame->len = 0;
 }
 

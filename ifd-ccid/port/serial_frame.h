@@ -41,7 +41,7 @@ struct serial_frame {
 enum serial_found serial_frame_byte(
 	struct serial_frame *frame, uint8_t byte, const uint8_t **message, size_t *len);
 
-/* Forgets a frame that has begun. */
+/* Forgets a frame that has begun, and wipes what the last ones brought. */
 void serial_frame_restart(struct serial_frame *frame);
 
 /* Writes the frame of a message of at most SERIAL_MAX_MESSAGE bytes; returns its length. */

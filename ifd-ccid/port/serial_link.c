@@ -134,6 +134,7 @@ static void serve(struct serial *s)
 			continue;
 		}
 		s->out = transfer;
+		explicit_bzero(s->tx, sizeof(s->tx));
 		s->tx_len = serial_frame_put(&s->frame, s->tx, transfer->buffer, transfer->length);
 		s->tx_at = 0;
 		s->repeats = 0;

@@ -110,6 +110,8 @@ static bool read_full(struct usbip *u, uint8_t *out, size_t len, bool first)
 			memcpy(out, u->rx + u->rx_at, n);
 			out += n;
 		}
+		/* It may be a secret. */
+		explicit_bzero(u->rx + u->rx_at, n);
 		u->rx_at += n;
 		len -= n;
 		if (len > 0 && !deadline)
