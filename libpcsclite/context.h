@@ -65,7 +65,7 @@ struct card {
 	bool sent;             /* the daemon gets to know of that call before anything else, */
 	bool cancel_due;       /* and once it does, it is to be cancelled */
 	char reader[MAX_READERNAME];
-	/* context.c's own: */
+	/* card.c's own: */
 	struct card *next;
 	pthread_cond_t turn; /* the card was given back */
 	unsigned refs;
