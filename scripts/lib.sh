@@ -12,8 +12,8 @@ packages_build=(gcc libc6-dev cmake ninja-build pkg-config flex
 packages_demo=(pcsc-tools opensc)
 packages_test=(check python3 binutils mount openssl tshark "${packages_demo[@]}")
 packages_test_all=(gdb clang clang-tidy clang-format libclang-rt-14-dev spin)
-packages_package=(debhelper dpkg-dev lintian rpm)
-packages_system=(debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev libnss3-tools)
+packages_package=(git debhelper dpkg-dev lintian rpm)
+packages_system=(git debootstrap qemu-system-x86 e2fsprogs debhelper dpkg-dev libnss3-tools)
 
 say() {
 	printf '\n== %s\n' "$*"
