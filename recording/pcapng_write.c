@@ -9,7 +9,7 @@
 #define NS_PER_S INT64_C(1000000000)
 
 enum {
-	COMMENT_MAX = 65535, /* bytes; longer ones are cut */
+	COMMENT_MAX = 65535, /* bytes */
 	MASKS_TEXT = 64,
 };
 
@@ -30,11 +30,10 @@ static size_t padded(size_t len)
 	return (len + 3) / 4 * 4;
 }
 
-/* Appends a comment to those that wait. */
+/* Appends a comment of at most COMMENT_MAX bytes to those that wait. */
 static bool add_comment(struct pcapng *p, const char *text, size_t len)
 {
-	uint16_t head[2] = { PCAPNG_OPTION_COMMENT,
-		(uint16_t)(len < COMMENT_MAX ? len : COMMENT_MAX) };
+	uint16_t head[2] = { PCAPNG_OPTION_COMMENT, (uint16_t)len };
 	size_t room = sizeof(head) + padded(head[1]);
 	char *more = realloc(p->options, p->options_len + room);
 
@@ -195,11 +194,22 @@ static bool put_transfer(struct pcapng *p, const struct recording_entry *entry)
 	return put_packet(p, entry, 'S', !in) && put_packet(p, entry, 'C', in);
 }
 
+/* What doesn't fit into a comment is told as missing. */
+static bool put_line(struct pcapng *p, const struct recording_entry *entry)
+{
+	struct recording_entry shown = *entry;
+	size_t most = (COMMENT_MAX - recording_line_max(0)) / 3;
+
+	if (shown.len > most) {
+		shown.missing += shown.len - (uint32_t)most;
+		shown.len = (uint32_t)most;
+	}
+	return add_comment(p, p->line, recording_print(&shown, p->line) - 1);
+}
+
 bool pcapng_write(struct pcapng *p, const struct recording_entry *entry)
 {
-	if (entry->kind <= RECORDING_CONTROL)
-		return put_transfer(p, entry);
-	return add_comment(p, p->line, recording_print(entry, p->line) - 1);
+	return entry->kind <= RECORDING_CONTROL ? put_transfer(p, entry) : put_line(p, entry);
 }
 
 bool pcapng_end(struct pcapng *p)

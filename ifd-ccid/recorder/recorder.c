@@ -232,8 +232,8 @@ static void add_locked(
 	record.entry.data = NULL;
 	if (mask)
 		memcpy(record.entry.masks, mask->masks, sizeof(record.entry.masks));
-	/* One that is longer than the ring tells at least that it was. */
-	if (sizeof(record) + entry->len > r->size / 2) {
+	/* One that is longer than the ring, or than any command, tells at least that it was. */
+	if (sizeof(record) + entry->len > r->size / 2 || entry->len > RECORDING_DATA_MAX) {
 		record.entry.missing += record.entry.len;
 		record.entry.len = 0;
 		memset(record.entry.masks, 0, sizeof(record.entry.masks));

@@ -73,15 +73,25 @@ END_TEST
 
 START_TEST(too_long)
 {
-	static const uint8_t zeros[4096];
+	static const uint8_t zeros[RECORDING_DATA_MAX + 1];
 	struct recorder *r = recorder_new("long", 4096);
+	struct recorder *big = recorder_new("big", 1 << 20);
 	uint64_t position = 0;
 
 	recorder_opened(r);
-	recorder_call(r, 0, RECORDING_TRANSMIT, 1, zeros, sizeof(zeros), false);
+	recorder_call(r, 0, RECORDING_TRANSMIT, 1, zeros, 4096, false);
 	read_lines("long", &position);
 	ck_assert_ptr_nonnull(strstr(text, "call 0 transmit 1 -+4096\n"));
 	recorder_gone(r);
+	/* Longer than those who read it have room for, though the ring has. */
+	recorder_opened(big);
+	recorder_call(big, 0, RECORDING_TRANSMIT, 1, zeros, sizeof(zeros), false);
+	recorder_call(big, 0, RECORDING_TRANSMIT, 2, zeros, RECORDING_DATA_MAX, false);
+	position = 0;
+	read_lines("big", &position);
+	ck_assert_ptr_nonnull(strstr(text, "call 0 transmit 1 -+66049\n"));
+	ck_assert_ptr_nonnull(strstr(text, "call 0 transmit 2 0000"));
+	recorder_gone(big);
 }
 END_TEST
 

@@ -153,6 +153,44 @@ START_TEST(capture_there_and_back)
 }
 END_TEST
 
+/* A call's data that is longer than a comment of a capture file may be. */
+static bool take_long(void *ctx, const struct recording_entry *entry)
+{
+	struct recording_entry *got = ctx;
+
+	ck_assert_int_eq(entry->kind, RECORDING_CALL);
+	ck_assert_int_eq(entry->call, RECORDING_TRANSMIT);
+	for (size_t i = 0; i < entry->len; i++)
+		ck_assert_uint_eq(entry->data[i], i % 251);
+	*got = *entry;
+	return true;
+}
+
+START_TEST(long_calls)
+{
+	struct recording_entry entry = { .kind = RECORDING_CALL, .call = RECORDING_TRANSMIT };
+	struct recording_entry got = { 0 };
+	size_t len;
+	char *bytes;
+	FILE *file = open_memstream(&bytes, &len);
+	struct pcapng *pcapng = pcapng_new(file, 1, 1, 0);
+	const char *why = NULL;
+
+	for (size_t i = 0; i < 65544; i++)
+		data[i] = (uint8_t)(i % 251);
+	entry.data = data;
+	entry.len = 65544;
+	entry.missing = 3;
+	ck_assert(pcapng_write(pcapng, &entry));
+	ck_assert(pcapng_end(pcapng));
+	fclose(file);
+	ck_assert(pcapng_read((uint8_t *)bytes, len, take_long, &got, &why));
+	ck_assert_uint_gt(got.len, 20000);
+	ck_assert_uint_eq(got.len + got.missing, 65544 + 3);
+	free(bytes);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("recording");
@@ -163,6 +201,7 @@ int main(void)
 	tcase_add_test(tcase, stand_ins);
 	tcase_add_test(tcase, nothing);
 	tcase_add_test(tcase, capture_there_and_back);
+	tcase_add_test(tcase, long_calls);
 	suite_add_tcase(suite, tcase);
 	return suite_run(suite);
 }
