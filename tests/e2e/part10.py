@@ -2,11 +2,9 @@
 """The structures of PC/SC part 10, and what a PIN block has to be, worked out bit by bit."""
 
 import dataclasses
-import socket
 import struct
 
 BINARY, BCD, ASCII = 0, 1, 2
-NO_MESSAGE, DEFAULT_MESSAGES = 0, 0xFF
 MAX_SIZE, KEY, TIME = 1, 2, 4
 CONFIRM, OLD = 1, 2
 
@@ -92,39 +90,22 @@ def parse_tlv(answer):
     return found
 
 
-class Ctl:
-    """vreader's control socket, without a process a command."""
+class PinPad:
+    """The keys and the display of the first reader of a vreader."""
 
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __call__(self, *words):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
-            connection.connect(self.path)
-            connection.sendall((" ".join(map(str, words)) + "\n").encode())
-            answer = b""
-            while part := connection.recv(65536):
-                answer += part
-        head, _, rest = answer.decode().partition("\n")
-        if head != "ok":
-            raise AssertionError(f"vreader ctl {words}: {head}")
-        return rest
+    def __init__(self, vreader):
+        self.vreader = vreader
 
     def keys(self, keys, gap_ms=0):
-        self("keys", 0, keys, gap_ms)
+        self.vreader.ctl("keys", 0, keys, gap_ms)
 
     def forget_keys(self):
-        self("keys", 0, "-")
+        self.vreader.ctl("keys", 0, "-")
 
     def prompt(self):
-        return self("display", 0).splitlines()[0]
+        return self.vreader.ctl("display", 0).splitlines()[0]
 
     def secure(self):
         """(bMessageType, abData) of the last PC_to_RDR_Secure."""
-        kind, data = self("secure", 0).split(" ")
+        kind, data = self.vreader.ctl("secure", 0).split(" ")
         return int(kind, 16), bytes.fromhex(data)
-
-    def stats(self):
-        return {name: int(n) for name, n in
-                (line.split() for line in self("stats", 0).splitlines())}

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Readers with faults, and what it looks like when they work: for the tests of quirk files."""
 
-import json
 import os
 import re
 import shutil

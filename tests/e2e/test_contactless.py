@@ -8,7 +8,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import statistics
 import struct
 import subprocess
@@ -55,19 +54,6 @@ def quirks(test, *lines):
     folder.mkdir(exist_ok=True)
     (folder / "10-test.quirks").write_text(BY_NAME + "".join(f"{line}\n" for line in lines))
     return {"CARDWIRE_QUIRKS": str(folder)}
-
-
-def ctl(vreader, line):
-    """One command of the control socket without a program in between: the storm counts ms."""
-    with socket.socket(socket.AF_UNIX) as s:
-        s.settimeout(harness.CALL_S)
-        s.connect(str(vreader.ctl_path))
-        s.sendall(f"{line}\n".encode())
-        answer = b""
-        while part := s.recv(4096):
-            answer += part
-    if not answer.startswith(b"ok\n"):
-        raise AssertionError(f"{line}: {answer.decode()}")
 
 
 class Stack(harness.CardwireTest):
@@ -191,20 +177,20 @@ class Tags(TagsMixin, Stack):
                 [[self.reader, state & ~winscard.STATE_CHANGED]])
             before = self.transfers()
             began = time.monotonic()
-            ctl(self.vreader, "remove 0")
+            self.vreader.ctl("remove", 0)
             [[_, state, _]] = waiting.value()
             times.append(time.monotonic() - began)
             self.assertTrue(state & winscard.STATE_EMPTY)
             self.assertEqual(self.transfers(), (before[0], before[1] + 1))
-            ctl(self.vreader, "insert 0 tag-classic")
+            self.vreader.ctl("insert", 0, "tag-classic")
             state, _ = self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
         if PRECISE:
             self.assertLess(statistics.median(times), 0.02)
 
     def transfers(self):
         """(bulk, interrupt) so far."""
-        stats = dict(line.split() for line in self.vreader.ctl("stats", "0").splitlines())
-        return int(stats["bulk_out"]) + int(stats["bulk_in"]), int(stats["interrupt"])
+        stats = self.vreader.stats()
+        return stats["bulk_out"] + stats["bulk_in"], stats["interrupt"]
 
 
 class TagsPolled(TagsMixin, Stack):
@@ -462,13 +448,13 @@ class Storm(Stack):
         self.in_field[uid] = (time.monotonic(), float("inf"))
         self.spoken[uid] = threading.Event()
         kind = "tag-classic" if number % 2 else "tag-a"
-        ctl(self.vreader, f"insert 0 {kind} uid={uid}")
+        self.vreader.ctl("insert", 0, kind, f"uid={uid}")
         self.client.wait_state(self.context, self.reader, winscard.STATE_PRESENT)
         stop.wait(rng.uniform(0.05, self.LONGEST_S))
         # On a busy machine the applications may not have had their turn yet.
         self.spoken[uid].wait(harness.CALL_S)
         began = time.monotonic()
-        ctl(self.vreader, "remove 0")
+        self.vreader.ctl("remove", 0)
         self.in_field[uid] = (self.in_field[uid][0], time.monotonic())
         self.client.wait_state(self.context, self.reader, winscard.STATE_EMPTY)
         return time.monotonic() - began

@@ -6,6 +6,7 @@ import subprocess
 import unittest
 
 import harness
+import winscard
 from harness import BUILD, CCID_LIBRARY, NULL_LIBRARY, Pcscd, VReader, reader_entry
 
 CARD, TERMINAL, OTHER = 0, 1, 2
@@ -69,7 +70,7 @@ class CtApi(harness.CardwireTest):
         self.client = harness.Client(self, self.daemon)
         self.context = self.client.establish()
         _, self.atr = self.client.wait_state(self.context, "A 00 00",
-            harness.winscard.STATE_PRESENT)
+            winscard.STATE_PRESENT)
         self.terminal = Terminal(self, self.daemon.socket)
 
     def test_card(self):
@@ -94,7 +95,7 @@ class CtApi(harness.CardwireTest):
         self.assertEqual(t.data(TERMINAL, REQUEST), "9001")
         self.assertEqual(t.data(TERMINAL, "20130080"), "8001059000")
         self.vreader.ctl("remove", 0)
-        self.client.wait_state(self.context, "A 00 00", harness.winscard.STATE_EMPTY)
+        self.client.wait_state(self.context, "A 00 00", winscard.STATE_EMPTY)
         self.assertEqual(t.data(TERMINAL, "20130080"), "8001009000")
         self.assertEqual(t.data(CARD, SELECT_MF), TRANS)
         self.assertEqual(t.data(TERMINAL, REQUEST), "6200")

@@ -13,10 +13,9 @@ import threading
 import unittest
 
 import harness
-from harness import BUILD, CALL_S, NULL_LIBRARY, DebianPcscd, Pcscd, needs_debian, needs_root, reader_entry
+from harness import (BUILD, CALL_S, DebianPcscd, NOBODY, NULL_LIBRARY, PCSCCTL, Pcscd, needs_debian,
+    needs_root, reader_entry)
 
-PCSCCTL = BUILD / "bin/pcscctl"
-NOBODY = 65534
 NODE = "/dev/bus/usb/001/002"
 SYSFS = "sys/bus/usb/devices"
 RULE = "usr/lib/udev/rules.d/92-pcscd.rules"

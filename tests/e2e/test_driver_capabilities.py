@@ -55,7 +55,7 @@ class Capabilities(Base):
             self.assertEqual(self.value(slot, tag), atr)
         self.assertEqual(slot.power(ifdh.POWER_DOWN)[0], ifdh.SUCCESS)
         self.assertEqual(self.value(slot, ATR), b"")
-        vreader.tell("remove", 0)
+        vreader.ctl("remove", 0)
         while slot.presence() == ifdh.ICC_PRESENT:
             slot.poll(100)
         self.assertEqual(self.value(slot, PRESENCE), b"\x00")

@@ -2,7 +2,6 @@
 """Our driver with cards of all kinds that ISO 7816-3 allows, put into readers of each exchange level."""
 
 import itertools
-import re
 import time
 import unittest
 
@@ -55,7 +54,7 @@ class Cards(Base):
             slot.poll(100)
 
     def insert(self, vreader, slot, protocol, options):
-        vreader.tell("insert", 0, "iso", f"protocol=t{protocol}", *options.split())
+        vreader.ctl("insert", 0, "iso", f"protocol=t{protocol}", *options.split())
         self.await_card(slot, ifdh.ICC_PRESENT)
         code, atr = slot.power()
         self.assertEqual(code, ifdh.SUCCESS)
@@ -63,7 +62,7 @@ class Cards(Base):
         self.assertEqual(slot.set_protocol(protocol), ifdh.SUCCESS)
 
     def remove(self, vreader, slot):
-        vreader.tell("remove", 0)
+        vreader.ctl("remove", 0)
         self.await_card(slot, ifdh.ICC_NOT_PRESENT)
 
     def exchange(self, slot, protocol, data):
@@ -91,9 +90,6 @@ class Cards(Base):
                         self.remove(vreader, slot)
             slot.close()
 
-    def count(self, vreader):
-        return int(re.search(r"bulk_out[ :=]+(\d+)", vreader.tell("stats", 0)).group(1))
-
     def test_every_ta1(self):
         """SetParameters names the best speed of both: to those and no others the reader says that it
         takes blocks of 16 bytes, which shows in how many there are."""
@@ -103,11 +99,11 @@ class Cards(Base):
             for ta1 in range(1, 256):
                 with self.subTest(automatic=automatic, ta1=f"{ta1:02X}"):
                     script.write_text(f"on SetParameters * if {best_ta1(ta1):02X} set 15 16\n")
-                    vreader.tell("faults", 0, script)
+                    vreader.ctl("faults", 0, script)
                     self.insert(vreader, slot, 1, f"ta1={ta1:02X} ifsc=254")
-                    before = self.count(vreader)
+                    before = vreader.stats()["bulk_out"]
                     self.exchange(slot, 1, bytes(100))
-                    self.assertEqual(self.count(vreader) - before, -(-106 // 16))
+                    self.assertEqual(vreader.stats()["bulk_out"] - before, -(-106 // 16))
                     self.remove(vreader, slot)
             slot.close()
 
@@ -120,7 +116,7 @@ class Cards(Base):
                 with self.subTest(fault=fault, protocol=protocol):
                     script.write_text(f"on XfrBlock * if FF {fault}\n"
                         "on SetParameters * if 96 disappear\n")
-                    vreader.tell("faults", 0, script)
+                    vreader.ctl("faults", 0, script)
                     self.insert(vreader, slot, protocol, "ta1=96")
                     self.exchange(slot, protocol, bytes(100))
                     self.remove(vreader, slot)

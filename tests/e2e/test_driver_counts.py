@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What our driver costs, by counting USB transfers in the virtual reader."""
 
-import re
 import time
 import unittest
 
 import ccidprofile
-import harness
 import ifdh
 from test_driver_topology import Base, echo, slow_echo
 
@@ -14,15 +12,11 @@ PIPES = ("control", "bulk_out", "bulk_in", "interrupt")
 
 
 class Counts(Base):
-    def counts(self, vreader):
-        """Finished transfers; the interrupt transfer that stands isn't one."""
-        text = vreader.ctl("stats", 0)
-        return {name: int(number) for name, number in re.findall(r"(\w+)[ :=]+(\d+)", text)}
-
     def spent(self, vreader, act):
-        before = self.counts(vreader)
+        """Finished transfers; the interrupt transfer that stands isn't one."""
+        before = vreader.stats()
         act()
-        after = self.counts(vreader)
+        after = vreader.stats()
         return {name: after[name] - before[name] for name in after}
 
     def pipes(self, vreader, act):

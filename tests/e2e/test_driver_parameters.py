@@ -28,14 +28,9 @@ class Parameters(Base):
 
     def blocks(self, vreader, slot):
         """How many XfrBlock a command of 106 bytes takes."""
-        before = vreader.tell("stats", 0)
+        before = vreader.stats()["bulk_out"]
         self.check(slot, bytes(100))
-        return self.count(vreader.tell("stats", 0)) - self.count(before)
-
-    @staticmethod
-    def count(text):
-        words = text.replace(":", " ").replace("=", " ").split()
-        return int(words[words.index("bulk_out") + 1])
+        return vreader.stats()["bulk_out"] - before
 
     def test_ifsc(self):
         self.assertEqual(self.blocks(*self.start([])), 1)

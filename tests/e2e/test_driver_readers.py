@@ -193,15 +193,15 @@ class DriverReaders(harness.CardwireTest):
 
     def replace_card(self, reader, vreader, place):
         """place: reader and slot, as vreader ctl has them."""
-        vreader.tell("remove", place)
+        vreader.ctl("remove", place)
         self.await_card(reader.slot, ifdh.ICC_NOT_PRESENT)
-        vreader.tell("insert", place)
+        vreader.ctl("insert", place)
         self.await_card(reader.slot, ifdh.ICC_PRESENT)
         self.connect(reader.slot, reader.protocol)
         reader.run((0, 1))
 
     def unplug(self, reader, vreader):
-        vreader.tell("unplug", 0)
+        vreader.ctl("unplug", 0)
         self.await_card(reader.slot, ifdh.NO_SUCH_DEVICE)
 
     def test_own_profiles(self):
@@ -302,7 +302,7 @@ class DriverReaders(harness.CardwireTest):
                 if not is_token(reader):
                     self.replace_card(used, vreader, place)
                 self.unplug(used, vreader)
-            vreader.tell("plug", 0)
+            vreader.ctl("plug", 0)
         except AssertionError as error:
             return f"failed: {error}"
         if good != SHORT_ONLY:

@@ -11,6 +11,7 @@ import threading
 import unittest
 
 import harness
+import winscard
 from harness import CCID_LIBRARY, Client, Pcscd, VReader, reader_entry
 
 ROUNDS = int(os.environ.get("CARDWIRE_INTERLEAVINGS", "2"))
@@ -70,7 +71,7 @@ class Side(threading.Thread):
     def __init__(self, test, client, reader, scripts, count, seed):
         super().__init__(daemon=True)
         context = client.establish()
-        client.wait_state(context, reader, harness.winscard.STATE_PRESENT)
+        client.wait_state(context, reader, winscard.STATE_PRESENT)
         self.client = client
         self.handle = client.connect(context, reader)["handle"]
         self.scripts = scripts

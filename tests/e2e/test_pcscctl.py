@@ -15,21 +15,14 @@ import unittest
 
 import harness
 import winscard
-from harness import BUILD, CALL_S, Client, NULL_LIBRARY, Pcscd, reader_entry
-from winscard import SHARE_DIRECT, SHARE_EXCLUSIVE, SHARE_SHARED
+from harness import CALL_S, Client, NOBODY, NULL_LIBRARY, PCSCCTL, Pcscd, pcscctl, reader_entry
+from winscard import SHARE_DIRECT, SHARE_EXCLUSIVE
 
-PCSCCTL = BUILD / "bin/pcscctl"
 READER = "Good 00 00"
 OTHER = "Other 01 00"
-NOBODY = 65534
 PROGRAM = os.path.realpath(sys.executable)
 # What a process is part of depends on the machine.
 OPTIONAL = ("unit", "flatpak", "snap")
-
-
-def pcscctl(daemon, *arguments, **options):
-    return subprocess.run([PCSCCTL, "--socket", daemon.socket, *arguments], capture_output=True,
-        text=True, timeout=CALL_S, **options)
 
 
 class Asking:

@@ -26,9 +26,10 @@ class PadTest(harness.CardwireTest):
     def open(self, profile="extended", protocol="t1", card="pin-oracle", pinpad=True, extra=()):
         self.profile, self.protocol = profile, int(protocol[1])
         extra = ["--pinpad", *extra] if pinpad else extra
-        vreader = harness.VReader(self, profile=profile, protocol=protocol, card=card, extra=extra)
-        self.ctl = part10.Ctl(vreader.ctl_path)
-        self.slot = ifdh.Slot(ifdh.Handler(harness.CCID_LIBRARY), 0, vreader.device())
+        self.vreader = harness.VReader(self, profile=profile, protocol=protocol, card=card,
+            extra=extra)
+        self.pad = part10.PinPad(self.vreader)
+        self.slot = ifdh.Slot(ifdh.Handler(harness.CCID_LIBRARY), 0, self.vreader.device())
         self.assertEqual(self.slot.opened, ifdh.SUCCESS)
         self.addCleanup(self.slot.close)
         self.activate()
@@ -71,8 +72,8 @@ class PadTest(harness.CardwireTest):
 
     def still_works(self):
         structure = self.simple("4711")
-        self.ctl.forget_keys()
-        self.ctl.keys("4711E")
+        self.pad.forget_keys()
+        self.pad.keys("4711E")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
 
@@ -143,12 +144,12 @@ class Matrix:
         return header, header + self.choose.choice((b"", b"\x00"))
 
     def check(self, code, structure, keys, what):
-        before = self.ctl.stats()["messages_out"]
-        self.ctl.keys(keys)
+        before = self.vreader.stats()["messages_out"]
+        self.pad.keys(keys)
         answer = self.control(code, structure)
         self.assertEqual(answer, b"\x90\x00", (what, structure.hex()))
         # No block was repeated and nothing resynchronised.
-        self.assertEqual(self.ctl.stats()["messages_out"] - before, 1, what)
+        self.assertEqual(self.vreader.stats()["messages_out"] - before, 1, what)
         self.tried += 1
 
     def test_verify(self):
@@ -250,18 +251,18 @@ class Outcomes:
     def refused(self, structure, keys, sw, code=part10.VERIFY_DIRECT):
         """An entry that ends without the card; the next one works at once."""
         commands = self.seen()
-        self.ctl.forget_keys()
+        self.pad.forget_keys()
         if keys:
-            self.ctl.keys(keys)
+            self.pad.keys(keys)
         self.assertEqual(self.control(code, structure), sw)
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         self.assertEqual(self.seen(), commands)
-        self.assertEqual(self.ctl.stats()["messages_out"], before + 1)
+        self.assertEqual(self.vreader.stats()["messages_out"], before + 1)
         self.still_works()
 
     def test_cancelled(self):
         self.refused(self.simple(), "12X", part10.SW_CANCELLED)
-        self.assertEqual(self.ctl.prompt(), "Please wait")
+        self.assertEqual(self.pad.prompt(), "Please wait")
 
     def test_too_short(self):
         self.refused(self.simple(fewest=4), "123E", part10.SW_LENGTH)
@@ -271,7 +272,7 @@ class Outcomes:
 
     def test_corrected(self):
         structure = self.simple("1234")
-        self.ctl.keys("99C1234E")
+        self.pad.keys("99C1234E")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
     def change(self, **options):
@@ -289,7 +290,7 @@ class Outcomes:
 
     def test_what_the_card_says_comes_back(self):
         structure = self.simple("1234")
-        self.ctl.keys("1235E")
+        self.pad.keys("1235E")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x63\xc2")
 
     def begin(self, structure):
@@ -300,7 +301,7 @@ class Outcomes:
         thread.start()
         self.addCleanup(thread.join)
         deadline = time.monotonic() + harness.CALL_S
-        while self.ctl.prompt() != "Enter your PIN":
+        while self.pad.prompt() != "Enter your PIN":
             self.assertLess(time.monotonic(), deadline)
         return thread, result
 
@@ -316,17 +317,17 @@ class Outcomes:
 
     def test_card_taken_out(self):
         thread, result = self.begin(self.simple())
-        self.ctl("remove", 0)
+        self.vreader.ctl("remove", 0)
         thread.join(harness.bound(1))
         self.assertFalse(thread.is_alive())
         self.assertEqual(result[0], ifdh.ICC_NOT_PRESENT)
-        self.ctl("insert", 0, "pin-oracle")
+        self.vreader.ctl("insert", 0, "pin-oracle")
         self.activate()
         self.still_works()
 
     def test_unplugged(self):
         thread, result = self.begin(self.simple())
-        self.ctl("unplug", 0)
+        self.vreader.ctl("unplug", 0)
         thread.join(harness.bound(1))
         self.assertFalse(thread.is_alive())
         self.assertEqual(result[0], ifdh.NO_SUCH_DEVICE)
@@ -345,12 +346,12 @@ class Times(Outcomes):
 
     def test_the_end_of_the_time_may_end_the_entry(self):
         structure = self.simple("123", timeout=1, validation=part10.TIME | part10.KEY)
-        self.ctl.keys("123")
+        self.pad.keys("123")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
     def test_each_entry_has_the_time(self):
         structure = self.change(timeout=2)
-        self.ctl.keys("1234E5678E5678E", 200)
+        self.pad.keys("1234E5678E5678E", 200)
         self.assertEqual(self.control(part10.MODIFY_DIRECT, structure), b"\x90\x00")
 
 
@@ -381,10 +382,10 @@ class Structures(PadTest):
             "too much": part10.verify(
                 Format(size=0), self.HEADER + b"\xfa" + b"\xff" * 250, most=255),
         }
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         for what, structure in wrong.items():
             self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), part10.SW_STRUCTURE, what)
-        self.assertEqual(self.ctl.stats()["messages_out"], before)
+        self.assertEqual(self.vreader.stats()["messages_out"], before)
         self.still_works()
 
     def test_modification_refused(self):
@@ -394,23 +395,23 @@ class Structures(PadTest):
         wrong = {"empty": b"", "cut": good[:-1], "confirm": changed(9, 4), "messages": changed(11, 4),
             "overlap": changed(6, 7), "new behind the data": changed(6, 9),
             "old behind the data": changed(5, 20)}
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         for what, structure in wrong.items():
             self.assertEqual(self.control(part10.MODIFY_DIRECT, structure), part10.SW_STRUCTURE, what)
-        self.assertEqual(self.ctl.stats()["messages_out"], before)
+        self.assertEqual(self.vreader.stats()["messages_out"], before)
 
     def test_numbers_of_the_other_byte_order(self):
         good = part10.verify(Format(), self.APDU, fewest=4, most=8)
         swapped = (good[:5] + good[6:4:-1] + good[7:9] + good[10:8:-1] + good[11:15]
             + good[18:14:-1] + good[19:])
         self.expect(self.HEADER, [Format().expected([1, 2, 3, 4])], b"\xff" * 8)
-        self.ctl.keys("1234E")
+        self.pad.keys("1234E")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, swapped), b"\x90\x00")
-        self.assertEqual(self.ctl.secure()[1][5:7], b"\x08\x04")
+        self.assertEqual(self.pad.secure()[1][5:7], b"\x08\x04")
 
     def test_no_condition_means_the_key(self):
         structure = self.simple("1234", validation=0)
-        self.ctl.keys("1234E")
+        self.pad.keys("1234E")
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
     def test_pin_in_clear_is_still_possible(self):
@@ -423,12 +424,12 @@ class Blocks(PadTest):
         self.open("tpdu", "t1", extra=["--card-option", "ifsc=40"])
         structure = part10.verify(Format(), b"\x00\x20\x00\x81\x25" + b"\xff" * 37, most=8)
         commands = self.seen()
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         code, _ = self.slot.control(part10.VERIFY_DIRECT, structure)
         self.assertNotEqual(code, ifdh.SUCCESS)
-        self.assertEqual(self.ctl.stats()["messages_out"], before)
+        self.assertEqual(self.vreader.stats()["messages_out"], before)
         self.assertEqual(self.seen(), commands)
-        self.assertEqual(self.ctl.stats()["messages_out"], before + 1)
+        self.assertEqual(self.vreader.stats()["messages_out"], before + 1)
         self.still_works()
 
     def test_block_check_by_crc(self):
@@ -479,12 +480,12 @@ class Features(PadTest):
         self.open_pace()
         self.assertEqual(self.tags()[0x20], part10.EXECUTE_PACE)
         # A bit map of what the reader can, one byte.
-        self.ctl("escape", 0, "10", "60")
-        self.ctl("escape", 0, "2003", "90000000000000")
+        self.vreader.ctl("escape", 0, "10", "60")
+        self.vreader.ctl("escape", 0, "2003", "90000000000000")
         self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x01\0\0"), b"\0\0\0\0\x01\0\x60")
         self.assertEqual(self.control(part10.EXECUTE_PACE, b"\x02\x05\0\x03\0\0\0\0"),
             b"\0\0\0\0\x07\0\x90\0\0\0\0\0\0")
-        self.assertEqual(self.ctl.secure()[1], b"")
+        self.assertEqual(self.pad.secure()[1], b"")
         for wrong in (b"", b"\x01\0", b"\x01\x01\0", b"\x01\0\0\0"):
             self.assertEqual(self.control(part10.EXECUTE_PACE, wrong), part10.SW_STRUCTURE)
         self.assertNotEqual(self.slot.control(part10.EXECUTE_PACE, b"\x03\0\0")[0], ifdh.SUCCESS)
@@ -492,7 +493,7 @@ class Features(PadTest):
     def test_pace_with_a_certificate(self):
         """Its description is as long as it is; longer than the reader's messages it is refused."""
         self.open_pace(message=3000)
-        self.ctl("escape", 0, "2003", "90000000000000")
+        self.vreader.ctl("escape", 0, "2003", "90000000000000")
         for length, fits in ((2500, True), (3000, False)):
             establish = b"\x03\0\0" + length.to_bytes(2, "little") + bytes(length)
             code, answer = self.slot.control(part10.EXECUTE_PACE,
@@ -503,8 +504,8 @@ class Features(PadTest):
         self.open_pace()
         script = self.tmp / "user.fault"
         script.write_text("on Secure 1 fail 0xEF\non Secure 2 fail 0xF0\non Secure 3 fail 0xFB\n")
-        self.ctl("faults", 0, script)
-        self.ctl("escape", 0, "2003", "90000000000000")
+        self.vreader.ctl("faults", 0, script)
+        self.vreader.ctl("escape", 0, "2003", "90000000000000")
         establish = b"\x02\x05\0\x03\0\0\0\0"
         self.assertEqual(self.control(part10.EXECUTE_PACE, establish), b"\x01\0\x20\xf0\0\0")
         self.assertEqual(self.control(part10.EXECUTE_PACE, establish), b"\x02\0\x20\xf0\0\0")
@@ -513,9 +514,9 @@ class Features(PadTest):
 
     def test_prompts(self):
         self.open()
-        self.ctl.keys("1234E")
+        self.pad.keys("1234E")
         self.control(part10.VERIFY_DIRECT, self.simple(messages=1, index=1, language=0x0407))
-        self.assertIn("language 0407", self.ctl("display", 0))
+        self.assertIn("language 0407", self.vreader.ctl("display", 0))
 
 
 def _make_cases():

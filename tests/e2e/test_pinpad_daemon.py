@@ -11,7 +11,6 @@ import unittest
 
 import harness
 import part10
-import winscard
 
 ENTRIES = int(os.environ.get("CARDWIRE_PIN_ENTRIES", "300"))
 READER = "Pad 00 00"
@@ -31,7 +30,7 @@ class Pad:
         super().setUp()
         self.vreader = harness.VReader(self, profile=self.profile, protocol=self.protocol,
             card="pin-oracle", extra=["--pinpad"])
-        self.ctl = part10.Ctl(self.vreader.ctl_path)
+        self.pad = part10.PinPad(self.vreader)
         self.daemon = harness.Pcscd(self,
             harness.reader_entry("Pad", self.vreader.device(), harness.CCID_LIBRARY),
             options=self.options, env=self.env)
@@ -49,7 +48,7 @@ class Pad:
         """An entry for which the reader asks; the call under way."""
         call = client.start("control", handle, *self.verify(**options))
         deadline = time.monotonic() + harness.CALL_S
-        while self.ctl.prompt() != "Enter your PIN":
+        while self.pad.prompt() != "Enter your PIN":
             self.assertLess(time.monotonic(), deadline)
             self.assertFalse(call.done())
         return call
@@ -58,8 +57,8 @@ class Pad:
         self.assertLess(time.monotonic() - start, harness.bound(seconds))
 
     def still_works(self, client, handle):
-        self.ctl.forget_keys()
-        self.ctl.keys("1234E")
+        self.pad.forget_keys()
+        self.pad.keys("1234E")
         self.assertEqual(client.control(handle, *self.verify()), "9000")
 
 
@@ -73,7 +72,7 @@ class Ends(Pad):
 
     def test_entry(self):
         self.still_works(self.client, self.handle)
-        self.ctl.keys("12X")
+        self.pad.keys("12X")
         self.assertEqual(self.client.control(self.handle, *self.verify()), "6401")
 
     def test_cancelled(self):
@@ -91,7 +90,7 @@ class Ends(Pad):
         other, context, _ = self.connected()
         call = self.begin(self.client, self.handle)
         other.cancel(context)
-        self.ctl.keys("1234E")
+        self.pad.keys("1234E")
         self.assertEqual(call.value(), "9000")
 
     def test_client_dies(self):
@@ -99,7 +98,7 @@ class Ends(Pad):
             self.begin(self.client, self.handle)
             start = time.monotonic()
             self.client.send_signal(number)
-            while self.ctl.prompt() != "Given up":
+            while self.pad.prompt() != "Given up":
                 self.ended_within(start)
             self.client, self.context, self.handle = self.connected()
             self.still_works(self.client, self.handle)
@@ -107,14 +106,14 @@ class Ends(Pad):
     def test_unplugged(self):
         call = self.begin(self.client, self.handle)
         start = time.monotonic()
-        self.ctl("unplug", 0)
+        self.vreader.ctl("unplug", 0)
         self.assertNotEqual(call.rv(), "SCARD_S_SUCCESS")
         self.ended_within(start)
 
     def test_card_taken_out(self):
         call = self.begin(self.client, self.handle)
         start = time.monotonic()
-        self.ctl("remove", 0)
+        self.vreader.ctl("remove", 0)
         self.assertNotEqual(call.rv(), "SCARD_S_SUCCESS")
         self.ended_within(start)
 
@@ -135,7 +134,7 @@ class Lease(Pad, harness.CardwireTest):
         call = self.begin(self.client, self.handle, timeout=10)
         waiting = waiter.start("begin", handle)
         # Typed so slowly that the lease is over before.
-        self.ctl.keys("1234E", 500)
+        self.pad.keys("1234E", 500)
         self.assertEqual(call.value(), "9000")
         self.assertFalse(waiting.done())
         self.client.end(self.handle)
@@ -200,11 +199,11 @@ class Memory(Pad, harness.CardwireTest):
             pins = [f"{choose.randrange(100)}{core}{choose.randrange(10)}" for _ in "12"]
             data = b"\xff" * form.size
             if choose.random() < 0.5:
-                self.ctl.keys(pins[0] + "E")
+                self.pad.keys(pins[0] + "E")
                 code, structure = part10.VERIFY_DIRECT, part10.verify(
                     form, b"\x00\x20\x00\x81" + bytes([len(data)]) + data)
             else:
-                self.ctl.keys(pins[0] + "E" + 2 * (pins[1] + "E"))
+                self.pad.keys(pins[0] + "E" + 2 * (pins[1] + "E"))
                 code, structure = part10.MODIFY_DIRECT, part10.modify(form,
                     b"\x00\x24\x00\x81" + bytes([2 * len(data)]) + 2 * data, new=len(data))
             self.assertEqual(self.client.control(self.handle, code, structure.hex()), "9000")

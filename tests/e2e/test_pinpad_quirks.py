@@ -22,12 +22,12 @@ class Pads(harness.CardwireTest):
         cls.addClassCleanup(os.environ.pop, "CARDWIRE_QUIRKS")
 
     def open(self, number, escapes=(), profile="extended"):
-        vreader = harness.VReader(self, name=number.replace(":", "-"), profile=profile,
+        self.vreader = harness.VReader(self, name=number.replace(":", "-"), profile=profile,
             card="pin-oracle", extra=["--pinpad", "--id", number])
-        self.ctl = part10.Ctl(vreader.ctl_path)
+        self.pad = part10.PinPad(self.vreader)
         for command, answer in escapes:
-            self.ctl("escape", 0, command, answer or "-")
-        self.slot = ifdh.Slot(ifdh.Handler(harness.CCID_LIBRARY), 0, vreader.device())
+            self.vreader.ctl("escape", 0, command, answer or "-")
+        self.slot = ifdh.Slot(ifdh.Handler(harness.CCID_LIBRARY), 0, self.vreader.device())
         self.assertEqual(self.slot.opened, ifdh.SUCCESS)
         self.addCleanup(self.slot.close)
         self.assertEqual(self.slot.presence(), ifdh.ICC_PRESENT)
@@ -41,22 +41,22 @@ class Pads(harness.CardwireTest):
 
     def verify(self, form=Format(), apdu=HEADER + b"\x08" + b"\xff" * 8, **options):
         """An entry; (bMessageType, abData) of what the reader got."""
-        self.ctl.forget_keys()
-        self.ctl.keys("1234E")
+        self.pad.forget_keys()
+        self.pad.keys("1234E")
         self.assertEqual(
             self.control(part10.VERIFY_DIRECT, part10.verify(form, apdu, most=12, **options)),
             b"\x90\x00")
-        return self.ctl.secure()
+        return self.pad.secure()
 
     def modify(self, **options):
         """The same for a change. What the reader makes of it is its own business: some understand
         what others don't."""
-        self.ctl.forget_keys()
-        self.ctl.keys("1234E5678E5678E")
+        self.pad.forget_keys()
+        self.pad.keys("1234E5678E5678E")
         self.slot.control(part10.MODIFY_DIRECT, part10.modify(
             Format(), b"\x00\x24\x00\x81\x10" + b"\xff" * 16, **options))
-        self.ctl.forget_keys()
-        return self.ctl.secure()[1]
+        self.pad.forget_keys()
+        return self.pad.secure()[1]
 
     def told(self):
         return part10.parse_tlv(self.control(part10.TLV_PROPERTIES))
@@ -76,14 +76,14 @@ class Pads(harness.CardwireTest):
 
     def test_spr532(self):
         self.open("04E6:E003", [("800200", "")])
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         _, data = self.verify(Format(size=0, length_bits=0), HEADER)
-        self.assertEqual(self.ctl.stats()["messages_out"] - before, 2)
+        self.assertEqual(self.vreader.stats()["messages_out"] - before, 2)
         self.assertEqual(data[2:5], b"\x82\x00\x00")
         # The Escape is for PINs that are appended only.
-        before = self.ctl.stats()["messages_out"]
+        before = self.vreader.stats()["messages_out"]
         _, data = self.verify()
-        self.assertEqual(self.ctl.stats()["messages_out"] - before, 1)
+        self.assertEqual(self.vreader.stats()["messages_out"] - before, 1)
         self.assertEqual(data[2:5], b"\x82\x08\x00")
         data = self.modify(messages=0, indexes=(5, 6, 7))
         self.assertEqual(data[11:17], b"\x00\x09\x04\x00\x00\x00")
@@ -136,12 +136,12 @@ class Pads(harness.CardwireTest):
             self.open(number)
             start = time.monotonic()
             structure = part10.verify(Format(), HEADER + b"\x08" + b"\xff" * 8, fewest=4, most=12)
-            self.ctl.keys("1234E")
+            self.pad.keys("1234E")
             # With the bytes swapped this reader would not understand; the real one does.
             result, _ = self.slot.control(part10.VERIFY_DIRECT, structure)
             self.assertEqual(result == ifdh.SUCCESS, not swapped)
             self.assertGreaterEqual(time.monotonic() - start, 0.25)
-            data = self.ctl.secure()[1]
+            data = self.pad.secure()[1]
             self.assertEqual(data[5:7], b"\x04\x0c" if swapped else b"\x0c\x04")
             self.assertEqual(data[8], 0)
             self.slot.close()
@@ -158,9 +158,9 @@ class Pads(harness.CardwireTest):
             b"\x01\x02\x90\x00")
         for wrong in (b"", b"\x20\x70\0\0", b"\x00\x70\0\0\0", b"\x20\x6f\0\0\0", b"\x20\x75\0\0\0",
                 b"\x20\x70\1\0\0", b"\x20\x70\0\1\0", b"\x20\x70\0\0\1"):
-            before = self.ctl.stats()["messages_out"]
+            before = self.vreader.stats()["messages_out"]
             self.assertNotEqual(self.slot.control(part10.READER_DIRECT, wrong)[0], ifdh.SUCCESS)
-            self.assertEqual(self.ctl.stats()["messages_out"], before)
+            self.assertEqual(self.vreader.stats()["messages_out"], before)
 
     def test_keyboard_that_leaks(self):
         self.open("03F0:1024")

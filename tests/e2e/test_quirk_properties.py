@@ -174,7 +174,7 @@ class Properties(Attempts):
         self.assertTrue(connected(slot, 1))
         counts = []
         for _ in range(2):
-            counts.append(int(re.search(r"bulk_in (\d+)", vreader.ctl("stats", 0)).group(1)))
+            counts.append(vreader.stats()["bulk_in"])
             self.assertTrue(gives(180)(self, slot, vreader, 1))
         self.assertGreaterEqual(counts[1] - counts[0], 3)
 

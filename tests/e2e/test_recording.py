@@ -17,15 +17,13 @@ import unittest
 import ccidprofile
 import harness
 import winscard
-from harness import BUILD, CALL_S, CCID_LIBRARY, Client, Pcscd, Program, VREADER, VReader
-from harness import reader_entry
+from harness import (BUILD, CALL_S, CCID_LIBRARY, Client, NOBODY, PCSCCTL, Pcscd, Program, VREADER,
+    VReader, pcscctl, reader_entry)
 
-PCSCCTL = BUILD / "bin/pcscctl"
 SPY = BUILD / "bin/pcsc-spy"
 SPY_LIBRARY = BUILD / "lib/libpcscspy.so.0"
 REPLAYS = harness.SOURCE / "tests/replays"
 READER = "Virtual 00 00"
-NOBODY = 65534
 # A client that comes late on a busy machine finds the card as it was.
 KEEP_POWER = ["--power-grace", "3600"]
 PINS = int(os.environ.get("CARDWIRE_PINS", "60"))
@@ -46,11 +44,6 @@ OTHERS = {
 }
 COMMANDS = ["00A4000C023F00", "00A4020C022F00", "00B0000010", "00200001083132333435363738",
             "0020000104FFFFFFFF", "0084000008", "00B0000000"]
-
-
-def pcscctl(daemon, *arguments, **options):
-    return subprocess.run([PCSCCTL, "--socket", daemon.socket, *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, **options)
 
 
 def replay(path):

@@ -8,7 +8,7 @@ import unittest
 import harness
 import winscard
 from harness import Client, NULL_LIBRARY, Pcscd, reader_entry
-from winscard import LEAVE, RESET, SHARE_DIRECT, SHARE_EXCLUSIVE, SHARE_SHARED
+from winscard import RESET, SHARE_EXCLUSIVE, SHARE_SHARED
 
 COMMAND = "0084000008"
 READER = "Good 00 00"

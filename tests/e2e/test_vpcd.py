@@ -126,8 +126,8 @@ class Vpcd(harness.CardwireTest):
         for _ in range(20):
             self.assertEqual(other.transmit(handle, "00840000"), "008400009000")
         # More than one time extension.
-        before = int(vreader.ctl("stats", 0).split("messages_in ")[1].split()[0])
-        while int(vreader.ctl("stats", 0).split("messages_in ")[1].split()[0]) < before + 3:
+        before = vreader.stats()["messages_in"]
+        while vreader.stats()["messages_in"] < before + 3:
             other.transmit(handle, "00840000")
         self.assertFalse(pending.done())
         release.set()
@@ -206,7 +206,7 @@ class Vpcd(harness.CardwireTest):
                 CardProgram(self, self.path, slow, atr=atr)
                 handle = self.present(client, context, "Virtual 0 00 00")
                 pending = client.start("transmit", handle, "0020000004" + "31323334")
-                count = lambda: int(vreader.ctl("stats", 0).split("messages_in ")[1].split()[0])
+                count = lambda: vreader.stats()["messages_in"]
                 before = count()
                 while count() < before + 3:
                     self.assertFalse(pending.done())

@@ -31,7 +31,7 @@ class Keys(harness.CardwireTest):
 
     def blocks(self):
         """How many the host has sent to the card."""
-        return int(self.vreader.tell("stats", 0).split("xfr_blocks ")[1].split()[0])
+        return self.vreader.stats()["xfr_blocks"]
 
     def pull_while_busy(self, other, other_handle):
         """The other reader works, then the card is pulled. False: the key was there before that."""
@@ -44,10 +44,10 @@ class Keys(harness.CardwireTest):
             self.assertTrue(other.transmit(other_handle, "00ca004f00").endswith("9000"))
         for _ in range(5):
             self.assertTrue(other.transmit(other_handle, "00ca004f00").endswith("9000"))
-        self.vreader.tell("remove", 0)
+        self.vreader.ctl("remove", 0)
         client.wait_state(context, "Virtual 0 00 00", winscard.STATE_EMPTY)
         rv = making.rv()
-        self.vreader.tell("insert", 0, "openpgp")
+        self.vreader.ctl("insert", 0, "openpgp")
         if rv == "SCARD_S_SUCCESS":
             return False
         self.assertIn(rv, ("SCARD_W_REMOVED_CARD", "SCARD_E_NO_SMARTCARD"))

@@ -162,6 +162,21 @@ class ControlSocket(harness.CardwireTest):
                 answer += piece
             return answer.decode()
 
+    def run_client(self, *words):
+        """(exit status, output, errors) of `vreader ctl`."""
+        done = subprocess.run([VREADER, "ctl", "--ctl", self.vreader.ctl_path, *words],
+            capture_output=True, text=True, timeout=harness.CALL_S)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_client(self):
+        """`vreader ctl` prints what the server says, and tells by its status whether it was done."""
+        self.assertEqual(self.run_client("list"), (0, self.vreader.ctl("list"), ""))
+        self.assertEqual(self.run_client("remove", "0"), (0, "", ""))
+        self.assertIn("empty", self.vreader.ctl("list"))
+        status, output, errors = self.run_client("remove", "0")
+        self.assertEqual((status, output), (1, ""))
+        self.assertIn("there is no card", errors)
+
     def test_words(self):
         for words, says in (
                 ("", "no such command"),
