@@ -87,6 +87,18 @@ class Service(unittest.TestCase):
             client.value("establish")
             self.assertNotEqual(daemon_pid(), pid)
 
+    def test_daemon_that_crashes_leaves_the_socket(self):
+        """For as long as it crashes it is started again; a client that waits is served when it does no more."""
+        self.drop_in("[Service]\nExecStart=\nExecStart=/bin/sh -c 'kill -SEGV $$$$'\n")
+        with Client() as client:
+            waiting = client.start("establish")
+            eventually(lambda: int(property_of("pcscd.service", "NRestarts")) >= 6, step=0.5, what="started again")
+            (DROP_IN / "test.conf").write_text("")
+            systemctl("daemon-reload")
+            code, value = client.finish(waiting)
+            self.assertEqual(code, "SCARD_S_SUCCESS", value)
+            self.assertEqual(systemctl("is-active", "pcscd.socket"), "active")
+
     def test_hanging_daemon_is_replaced(self):
         """The watchdog ends it; a client that waits is served by the next one without noticing."""
         self.drop_in("[Service]\nWatchdogSec=4\nTimeoutStopSec=2\n")
