@@ -34,8 +34,10 @@ static struct quirk_table *load(void)
 {
 	struct quirk_table *table = quirk_table_new();
 
-	if (table)
-		quirk_table_load_all(table, PCSCCTL_QUIRKS, say, NULL);
+	if (table && quirk_table_load_all(table, PCSCCTL_QUIRKS, say, NULL) &&
+		quirk_table_count(table) == 0)
+		fprintf(stderr,
+			"pcscctl: there are no quirk files, not even in " PCSCCTL_QUIRKS "\n");
 	return table;
 }
 

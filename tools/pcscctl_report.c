@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pcscctl report: all that helps to find a reader's fault, in one archive, without secrets. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +15,10 @@
 #include "tools/recordings.h"
 #include "tools/report.h"
 #include "tools/report_device.h"
+#include "tools/text.h"
 
-#define FOLDER "cardwire-report"
+#define FOLDER         "cardwire-report"
+#define DRIVERS_FOLDER "/usr/lib/pcsc/drivers"
 
 /* A file of the archive while it is written. */
 struct page {
@@ -58,6 +61,27 @@ static void put_first_line(FILE *out, const char *label, const char *path, const
 		fclose(file);
 }
 
+/* Of which vendors there are drivers. */
+static void put_bundles(FILE *out, const char *root)
+{
+	struct dirent **entries;
+	char path[512];
+	int count;
+
+	snprintf(path, sizeof(path), "%s" DRIVERS_FOLDER, root);
+	count = scandir(path, &entries, NULL, alphasort);
+	fprintf(out, "drivers in " DRIVERS_FOLDER ":");
+	for (int i = 0; i < count; i++) {
+		text_clean(entries[i]->d_name);
+		if (entries[i]->d_name[0] != '.')
+			fprintf(out, " %s", entries[i]->d_name);
+		free(entries[i]);
+	}
+	if (count >= 0)
+		free(entries);
+	fprintf(out, count < 0 ? " none, %s\n" : "\n", strerror(errno));
+}
+
 static void put_system(
 	FILE *out, const struct pcscctl *options, json_object *document, const char *why)
 {
@@ -81,6 +105,7 @@ static void put_system(
 	put_first_line(out, "machine", path, "");
 	fprintf(out, "made: %s", ctime(&now));
 	fprintf(out, "socket: %s\n", options->socket);
+	put_bundles(out, options->root);
 }
 
 static void add_system(

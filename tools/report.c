@@ -154,13 +154,16 @@ static json_object *parse(const char *text)
 	return NULL;
 }
 
-static int connect_status(const char *socket, const char *path)
+/* *SERVED: a daemon answers its clients, whatever is at the status socket. */
+static int connect_status(const char *socket, const char *path, bool *served)
 {
 	int fd = report_connect(path);
 
+	*served = false;
 	if (fd >= 0 || (errno != ENOENT && errno != ECONNREFUSED))
 		return fd;
-	return report_knock(socket) ? report_connect(path) : -1;
+	*served = report_knock(socket);
+	return *served ? report_connect(path) : -1;
 }
 
 bool report_owner(const char *socket, struct ucred *owner)
@@ -180,16 +183,22 @@ json_object *report_ask(const char *socket, char why[REPORT_WHY])
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	json_object *json = NULL;
 	char *text = NULL;
+	bool served;
 	int fd;
 
 	if (!wire_status_path(socket, path, sizeof(path))) {
 		snprintf(why, REPORT_WHY, "%s: too long a path for a socket", socket);
 		return NULL;
 	}
-	fd = connect_status(socket, path);
+	fd = connect_status(socket, path, &served);
 	if (fd >= 0)
 		text = read_all(fd);
-	if (!text) {
+	if (fd < 0 && served) {
+		snprintf(why, REPORT_WHY,
+			"%s: another PC/SC daemon than this package's serves it, which tells "
+			"nothing",
+			socket);
+	} else if (!text) {
 		snprintf(why, REPORT_WHY, "%s: %s%s", path, strerror(errno),
 			fd < 0 ? " (is pcscd running?)" : "");
 	} else {

@@ -133,6 +133,19 @@ class Usage(Output):
     def test_nothing_to_say(self):
         done = self.pcscctl("quirks", "list", "FFFE:0001", env={**os.environ, "CARDWIRE_QUIRKS": ""})
         self.assertEqual((done.returncode, done.stdout), (0, "FFFE:0001\n  nothing\n"))
+        self.assertIn("pcscctl: there are no quirk files", done.stderr)
+
+    @harness.needs_debian(harness.DEBIAN_PCSCD)
+    @harness.needs_root
+    def test_anothers_daemon(self):
+        """Debian's has no status to tell."""
+        daemon = harness.DebianPcscd(self)
+        for verb in ("list", "who"):
+            done = subprocess.run([PCSCCTL, "--socket", daemon.socket, verb], capture_output=True,
+                text=True, timeout=CALL_S)
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertEqual(done.stderr, f"pcscctl: {daemon.socket}: another PC/SC daemon than this "
+                             "package's serves it, which tells nothing\n")
 
 
 class SerialNumbers(Output):
@@ -169,6 +182,13 @@ class SerialNumbers(Output):
         for name, text in pages.items():
             for serial in ("4711", "4712", "HUB-0"):
                 self.assertNotIn(serial, text, name)
+
+    def test_drivers(self):
+        """Whose there are is asked in every report of a fault."""
+        for name in ("zz.bundle", "aa.bundle"):
+            (self.tmp / "root/usr/lib/pcsc/drivers" / name).mkdir(parents=True)
+        self.assertIn("drivers in /usr/lib/pcsc/drivers: aa.bundle zz.bundle\n",
+                      self.pages()["system.txt"])
 
     def test_wanted(self):
         pages = self.pages("--with-serial")
