@@ -317,16 +317,22 @@ void report_put_recording(FILE *out, const struct report_device *device, const c
 	free(data);
 }
 
+static void put_bytes(FILE *out, const struct report_bytes *bytes)
+{
+	if (bytes->len)
+		fwrite(bytes->bytes, 1, bytes->len, out);
+}
+
 void report_put_device(FILE *out, const struct report_device *device, const char *root)
 {
 	(void)root;
-	fwrite(device->device.bytes, 1, device->device.len, out);
+	put_bytes(out, &device->device);
 }
 
 void report_put_configuration(FILE *out, const struct report_device *device, const char *root)
 {
 	(void)root;
-	fwrite(device->configuration.bytes, 1, device->configuration.len, out);
+	put_bytes(out, &device->configuration);
 }
 
 void report_put_descriptors(FILE *out, const struct report_device *device, const char *root)

@@ -213,7 +213,10 @@ class Daemons(DoctorTest):
     @needs_debian(harness.DEBIAN_PCSCD)
     @needs_root
     def test_anothers(self):
-        self.socket = DebianPcscd(self).socket
+        daemon = DebianPcscd(self)
+        # It says that it is ready before it listens; the library waits.
+        harness.Client(self, daemon).establish()
+        self.socket = daemon.socket
         self.assert_fault("daemon", str(self.socket), "not this package's")
 
     def test_version(self):

@@ -140,6 +140,8 @@ class Usage(Output):
     def test_anothers_daemon(self):
         """Debian's has no status to tell."""
         daemon = harness.DebianPcscd(self)
+        # It says that it is ready before it listens; the library waits.
+        harness.Client(self, daemon).establish()
         for verb in ("list", "who"):
             done = subprocess.run([PCSCCTL, "--socket", daemon.socket, verb], capture_output=True,
                 text=True, timeout=CALL_S)
