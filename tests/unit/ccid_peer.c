@@ -213,95 +213,113 @@ static void extend(struct peer *peer, const uint8_t *command)
 	queue(peer, m.bytes, m.len);
 }
 
-/* XfrBlock: the data back and 90 00, with the fault. */
-static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
+/* A fault by which there is no answer, or none yet. False: there is one. */
+static bool keeps_answer(struct peer *peer, const uint8_t *command)
 {
-	uint8_t data[MAX_MESSAGE + 2];
-	size_t n = len - CCID_MSG_HEADER_SIZE;
-	struct message good;
-	struct message bad;
+	switch (peer->fault) {
+	case PEER_ENDLESS:
+		extend(peer, command);
+		return true;
+	case PEER_AT_WORK:
+		if (peer->has_late)
+			return false;
+		peer->has_late = true;
+		return true;
+	case PEER_LATE:
+		peer->has_late = true;
+		return true;
+	case PEER_STUCK:
+		peer->stuck = true;
+		return true;
+	case PEER_DEAD:
+		peer->dead = true;
+		return true;
+	case PEER_STALL_IN:
+		queue(peer, NULL, 0);
+		peer->queue[peer->queued - 1].stall = true;
+		return true;
+	case PEER_NO_ANSWER:
+	case PEER_DEAF:
+		return true;
+	default:
+		return false;
+	}
+}
 
-	memcpy(data, command + CCID_MSG_abData, n);
-	data[n] = 0x90;
-	data[n + 1] = 0x00;
-	good = answer_to(command, RDR_to_PC_DataBlock, 0, data, n + 2);
-	bad = good;
-	memcpy(peer->late, command, len);
-	peer->late_len = len;
+/* What a fault has come before the answer. */
+static void send_before(struct peer *peer, const uint8_t *command, struct message answer)
+{
 	switch (peer->fault) {
 	case PEER_STALE:
-		bad.bytes[CCID_MSG_bSeq]--;
-		bad.bytes[CCID_MSG_abData] ^= 0xFF;
-		queue(peer, bad.bytes, bad.len);
-		break;
-	case PEER_STRAYS:
-		bad.bytes[CCID_MSG_bSlot] ^= 1;
-		bad.bytes[CCID_MSG_bSeq] = (uint8_t)(bad.bytes[CCID_MSG_bSeq] - 100);
-		queue(peer, bad.bytes, bad.len);
+		answer.bytes[CCID_MSG_bSeq]--;
+		answer.bytes[CCID_MSG_abData] ^= 0xFF;
+		queue(peer, answer.bytes, answer.len);
 		break;
 	case PEER_WRONG_SLOT:
-		bad.bytes[CCID_MSG_bSlot] = 200;
-		queue(peer, bad.bytes, bad.len);
-		break;
-	case PEER_WRONG_TYPE:
-		good.bytes[CCID_MSG_bMessageType] = RDR_to_PC_Parameters;
+		answer.bytes[CCID_MSG_bSlot] = 200;
+		queue(peer, answer.bytes, answer.len);
 		break;
 	case PEER_SHORT:
-		queue(peer, bad.bytes, 5);
+		queue(peer, answer.bytes, 5);
 		break;
-	case PEER_LENGTH_HUGE:
-		put_le32(good.bytes + CCID_MSG_dwLength, UINT32_MAX);
-		break;
-	case PEER_TRAILING:
-		good.len += 3;
-		break;
-	case PEER_SPLIT:
-		queue(peer, good.bytes, 11);
-		queue(peer, good.bytes + 11, good.len - 11);
-		return;
-	case PEER_TRUNCATED:
-		queue(peer, good.bytes, 11);
-		return;
 	case PEER_EXTENSIONS:
 		for (int i = 0; i < 3; i++)
 			extend(peer, command);
 		break;
-	case PEER_ENDLESS:
-		extend(peer, command);
-		return;
-	case PEER_AT_WORK:
-		if (peer->has_late)
-			break;
-		peer->has_late = true;
-		return;
-	case PEER_LATE:
-		peer->has_late = true;
-		return;
-	case PEER_STUCK:
-		peer->stuck = true;
-		return;
-	case PEER_POWERLESS:
-		good = answer_to(command, RDR_to_PC_DataBlock,
-			CCID_COMMAND_FAILED | CCID_ICC_INACTIVE, NULL, 0);
-		good.bytes[CCID_MSG_bError] = CCID_ERROR_ICC_MUTE;
-		break;
-	case PEER_DEAD:
-		peer->dead = true;
-		return;
-	case PEER_NO_ANSWER:
-	case PEER_DEAF:
-		return;
-	case PEER_STALL_IN:
-		queue(peer, NULL, 0);
-		peer->queue[peer->queued - 1].stall = true;
-		return;
 	case PEER_EMPTY_IN:
 		queue(peer, NULL, 0);
 		break;
 	default:
 		break;
 	}
-	queue(peer, good.bytes, good.len);
+}
+
+/* What a fault makes of the answer. */
+static void spoil(enum peer_fault fault, const uint8_t *command, struct message *answer)
+{
+	switch (fault) {
+	case PEER_WRONG_TYPE:
+		answer->bytes[CCID_MSG_bMessageType] = RDR_to_PC_Parameters;
+		break;
+	case PEER_LENGTH_HUGE:
+		put_le32(answer->bytes + CCID_MSG_dwLength, UINT32_MAX);
+		break;
+	case PEER_TRAILING:
+		answer->len += 3;
+		break;
+	case PEER_POWERLESS:
+		*answer = answer_to(command, RDR_to_PC_DataBlock,
+			CCID_COMMAND_FAILED | CCID_ICC_INACTIVE, NULL, 0);
+		answer->bytes[CCID_MSG_bError] = CCID_ERROR_ICC_MUTE;
+		break;
+	default:
+		break;
+	}
+}
+
+/* XfrBlock: the data back and 90 00, with the fault. */
+static void xfr_block(struct peer *peer, const uint8_t *command, size_t len)
+{
+	uint8_t data[MAX_MESSAGE + 2];
+	size_t n = len - CCID_MSG_HEADER_SIZE;
+	bool in_parts = peer->fault == PEER_SPLIT || peer->fault == PEER_TRUNCATED;
+	struct message answer;
+	size_t part;
+
+	memcpy(peer->late, command, len);
+	peer->late_len = len;
+	if (keeps_answer(peer, command))
+		return;
+	memcpy(data, command + CCID_MSG_abData, n);
+	data[n] = 0x90;
+	data[n + 1] = 0x00;
+	answer = answer_to(command, RDR_to_PC_DataBlock, 0, data, n + 2);
+	send_before(peer, command, answer);
+	spoil(peer->fault, command, &answer);
+	part = in_parts ? 11 : answer.len;
+	queue(peer, answer.bytes, part);
+	if (peer->fault == PEER_SPLIT)
+		queue(peer, answer.bytes + part, answer.len - part);
 }
 
 static void run_command(struct peer *peer, const uint8_t *command, size_t len)
