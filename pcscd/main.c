@@ -2,6 +2,7 @@
 /* The daemon's start and end: options, sockets, pid file, background. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -87,6 +88,15 @@ static int check(const struct options *options)
 
 	log_open(&config);
 	return check_configuration(options) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* A number that nobody has opened would be given to the first file of ours. */
+static bool check_ready_fd(int fd)
+{
+	if (fd < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) == 0)
+		return true;
+	fprintf(stderr, "pcscd: --ready-fd %d: %s\n", fd, strerror(errno));
+	return false;
 }
 
 static bool add_socket(struct start *start, int fd, unsigned array_length)
@@ -245,6 +255,8 @@ int main(int argc, char *argv[])
 			code = check(&start.options);
 			break;
 		}
+		if (!check_ready_fd(start.options.ready_fd))
+			break;
 		start_log(&start.options, false);
 		rim_block_signals();
 		code = run(&start);

@@ -368,8 +368,10 @@ static void line_end(struct parser *parser, struct line *line, int number)
 void readers_conf_parse(
 	struct readers_conf *conf, const char *text, size_t length, const char *file)
 {
+	static const char mark[] = "\xEF\xBB\xBF"; /* editors begin UTF-8 with it */
+	size_t skip = length >= 3 && memcmp(text, mark, 3) == 0 ? 3 : 0;
 	struct parser parser = { .conf = conf, .file = file };
-	struct conf_scan *scan = conf_scan_open(text, length);
+	struct conf_scan *scan = conf_scan_open(text + skip, length - skip);
 	struct line line = { 0 };
 	enum conf_token token;
 	const char *word;

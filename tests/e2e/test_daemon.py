@@ -58,6 +58,9 @@ class Background(harness.CardwireTest):
     def test_once(self):
         self.check(self.start())
 
+    def test_ready_fd_that_is_not_open(self):
+        self.assertEqual(self.pcscd("--ready-fd", "9"), (1, "pcscd: --ready-fd 9: Bad file descriptor\n"))
+
     def test_without_standard_streams(self):
         """What is closed when it starts is not taken for the lock, a socket or the log."""
         self.check(self.start(before="exec <&- >&- 2>&-;"))

@@ -164,7 +164,8 @@ END_TEST
 
 START_TEST(test_several_on_a_line)
 {
-	parse("FRIENDLYNAME A LIBPATH /a CHANNELID 1\r\nFRIENDLYNAME B LIBPATH /b CHANNELID 2");
+	parse("\xEF\xBB\xBF"
+	      "FRIENDLYNAME A LIBPATH /a CHANNELID 1\r\nFRIENDLYNAME B LIBPATH /b CHANNELID 2");
 	ck_assert_uint_eq(conf.errors, 0);
 	ck_assert_uint_eq(conf.count, 2);
 	expect(1, "B", NULL, "/b", 2, "f:2");
