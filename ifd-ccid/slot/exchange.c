@@ -206,8 +206,10 @@ static enum ccid_result run_t1(struct slot *slot, const struct exchange_carrier 
 			break;
 		result = CCID_OK;
 	}
-	if (slot->secret)
+	if (slot->secret) {
 		t1_wipe(&slot->t1);
+		explicit_bzero(slot->block, sizeof(slot->block));
+	}
 	if (result != CCID_OK)
 		return result;
 	*rsp_len = step.rsp_len;

@@ -95,6 +95,9 @@ bool session_send_answer(struct session *session, struct session_answer *answer)
 	};
 	bool sent = session_send(session, parts, answer->tail_length > 0 ? 2 : 1);
 
+	/* A response may be a key, and stands in a buffer that lives on. */
+	if (answer->tail_length > 0)
+		explicit_bzero(answer->tail, answer->tail_length);
 	free(answer->allocated);
 	return sent;
 }

@@ -121,7 +121,7 @@ class Counts(Base):
             slot.close()
 
     def test_t1_blocks_of_known_length(self):
-        """An answer is asked for in one transfer, also where the reader has told the card its IFSD."""
+        """An answer takes one transfer, also where the reader has told the card its IFSD."""
         for features in (0, ccidprofile.AUTO_IFSD):
             # The virtual reader tells its IFSD when it is given the parameters of T=1.
             vreader = self.play(ccidprofile.interface(features=ccidprofile.TPDU | 0xBA | features),

@@ -5,9 +5,7 @@ import functools
 import operator
 import os
 import pty
-import random
 import select
-import string
 import threading
 import time
 import tty
@@ -15,7 +13,6 @@ import unittest
 
 import harness
 import ifdh
-from test_pinpad_daemon import encodings, memory_of
 
 ATR = bytes.fromhex("3B00")
 XFR, POWER_ON, POWER_OFF, STATUS, PARAMETERS, ESCAPE = 0x6F, 0x62, 0x63, 0x65, 0x61, 0x6B
@@ -263,31 +260,6 @@ class DriverSerial(harness.CardwireTest):
         third = ifdh.Slot(self.handler, 2, reader.path + ":GemCoreSIMPro")
         self.assertNotEqual(third.opened, ifdh.SUCCESS)
 
-
-
-@unittest.skipIf(harness.PRELOAD, "the sanitizer's memory is too much to search")
-class Secrets(harness.CardwireTest):
-    """A PIN on its way to a serial reader is in no buffer of the daemon any more after the next
-    command."""
-
-    def test_not_in_memory(self):
-        pin = "".join(random.choices(string.digits, k=12))
-        reader = SerialReader(self)
-        daemon = harness.Pcscd(self,
-            harness.reader_entry("Serial", reader.path + ":GemPCTwin", harness.CCID_LIBRARY))
-        client = harness.Client(self, daemon)
-        context = client.establish()
-        handle = client.connect(context, "Serial 00 00")["handle"]
-        # What a shorter command overwrites is not all of it.
-        data = 40 * b"\xFF" + pin.encode() + 12 * b"\xFF"
-        self.assertEqual(client.transmit(handle, "0020000140" + data.hex()), "9000")
-        self.assertTrue(client.transmit(handle, GET.hex()).endswith("9000"))
-        for part in memory_of(daemon.program.pid):
-            for form in encodings(pin):
-                self.assertNotIn(form, part)
-        client.disconnect(handle)
-        client.release(context)
-        daemon.stop()
 
 
 if __name__ == "__main__":
