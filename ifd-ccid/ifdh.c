@@ -2,9 +2,7 @@
 /* The IFD handler's entry points: Luns to slots, one call at a time on each. */
 #include <ifdhandler.h>
 
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "ifd-ccid/device/capabilities.h"

@@ -3,7 +3,6 @@
  * CT-BCS (MKT 1.0, part 4): the basic commands of a card terminal, done by way of PC/SC. The terminal
  * has one card slot, and neither display nor key pad of its own.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "iso7816/atr.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The calls on cards and readers: connecting, talking, transactions. */
-#include <stdlib.h>
 #include <string.h>
 
 #include <winscard.h>

@@ -2,7 +2,6 @@
 #include "pcscd/peer.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "port_usbip.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "number.h"

@@ -5,7 +5,6 @@
  *
  * A program of the build, not installed. Exit status 1 when a quirk file is wrong.
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 

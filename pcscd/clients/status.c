@@ -2,7 +2,6 @@
 #include "pcscd/clients/status.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>

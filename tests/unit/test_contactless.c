@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* ATRs of tags, and raw-command firmware: the PN532 dialect and the pseudo APDUs over a script. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"

@@ -2,7 +2,6 @@
 /* Loading IFD handlers, good and bad, and calling them one at a time where they need it. */
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 /* What the daemon is built on: random ids, waiters for events, the threads, and their timers. */
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -2,7 +2,6 @@
 /* Quirk files: what is right, what is wrong and how that is told, which section wins. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "suite.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The server as its clients see it: what a connection may send, what comes back, and when. */
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

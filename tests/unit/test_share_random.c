@@ -6,7 +6,6 @@
  * CARDWIRE_SEED and CARDWIRE_STEPS choose another run; a failure prints the seed and the step.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What pcscctl finds out by itself. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"

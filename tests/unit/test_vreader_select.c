@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Selection among applets: who is current, who loses its rights, when the state is written. */
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "applet_peer.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* The vpcd protocol: a card program's bytes against the reader's side, without sockets. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "suite.h"
