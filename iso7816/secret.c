@@ -206,27 +206,27 @@ static size_t le16(const uint8_t *bytes)
 /*
  * What a reader gets to open a PACE channel, as the application gives it or in PC_to_RDR_Secure:
  * which password, card holder's authorisation, password, description of a certificate; each but the
- * first with its length. True if the password is among it.
+ * first with its length. True if the password is among it, or may be since the lengths don't fit.
  */
 static bool find_pace_password(const uint8_t *bytes, size_t len, size_t *start, size_t *end)
 {
-	size_t at;
+	bool sure = len > 3 && bytes[0] == PACE_ESTABLISH && le16(bytes + 1) == len - 3;
+	size_t first = sure ? 3 : 1;
+	size_t at = first + 1;
 
-	if (len > 3 && bytes[0] == PACE_ESTABLISH && le16(bytes + 1) == len - 3)
-		at = 3;
-	else if (len > 1 && bytes[0] == PACE_ESTABLISH_SECURE)
-		at = 1;
-	else
+	if (!sure && (len <= 1 || bytes[0] != PACE_ESTABLISH_SECURE))
 		return false;
-	at++;
-	if (at >= len)
-		return false;
-	at += 1U + bytes[at];
-	if (at >= len)
-		return false;
-	*start = at + 1;
-	*end = *start + bytes[at];
-	return *end > *start && len >= *end + 2 && len - *end - 2 == le16(bytes + *end);
+	if (at < len)
+		at += 1U + bytes[at];
+	if (at < len) {
+		*start = at + 1;
+		*end = *start + bytes[at];
+		if (len >= *end + 2 && len - *end - 2 == le16(bytes + *end))
+			return *end > *start;
+	}
+	*start = first + 1;
+	*end = len;
+	return sure && *start < len;
 }
 
 bool secret_span(const uint8_t *bytes, size_t len, size_t *start, size_t *end)

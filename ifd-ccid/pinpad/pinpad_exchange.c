@@ -9,6 +9,7 @@
 #include "ifd-ccid/slot/activate.h"
 #include "ifd-ccid/slot/exchange.h"
 #include "iso7816/apdu.h"
+#include "iso7816/secret.h"
 #include "pinpad.h"
 #include "spec/part10.h"
 
@@ -343,7 +344,6 @@ static RESPONSECODE run_pace(struct slot *slot, uint8_t operation, const uint8_t
 		return IFD_COMMUNICATION_ERROR;
 	data[0] = operation;
 	memcpy(data + 1, input, len);
-	slot->secret = true; /* a PIN may be among the input */
 	result =
 		ccid_secure(slot, PC_to_RDR_Secure, data, 1 + len, (int64_t)1000 * PACE_S, &answer);
 	explicit_bzero(data, 1 + len);
@@ -354,11 +354,13 @@ static RESPONSECODE run_pace(struct slot *slot, uint8_t operation, const uint8_t
 RESPONSECODE pinpad_pace(
 	struct slot *slot, const uint8_t *tx, size_t tx_len, uint8_t *rx, size_t *rx_len)
 {
+	size_t start, end;
 	int operation;
 
 	if (tx_len < PART10_PACE_abInput ||
 		le16(tx + PART10_PACE_wInputLength) != tx_len - PART10_PACE_abInput)
 		return answer_sw(PART10_SW_BAD_STRUCTURE, rx, rx_len);
+	slot->secret = secret_span(tx, tx_len, &start, &end);
 	operation = pace_operation(tx[PART10_PACE_bFunction]);
 	if (operation < 0)
 		return IFD_NOT_SUPPORTED;

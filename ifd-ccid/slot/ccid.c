@@ -153,7 +153,12 @@ enum ccid_result ccid_escape(
 enum ccid_result ccid_secure(struct slot *slot, uint8_t type, const uint8_t *data, size_t len,
 	int64_t timeout_ms, struct ccid_answer *answer)
 {
-	struct ccid_command command = { .type = type, .data = data, .len = len };
+	struct ccid_command command = {
+		.type = type,
+		.data = data,
+		.len = len,
+		.shape = slot->secret ? MASK_APDU : MASK_NOTHING,
+	};
 	struct ccid_patience patience = {
 		.timeout_ms = timeout_ms,
 		.ceiling_ms = timeout_ms,

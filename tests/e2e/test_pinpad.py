@@ -5,6 +5,7 @@ that knows where each bit of a PIN block belongs. CARDWIRE_PIN_MATRIX=full tries
 import itertools
 import os
 import random
+import re
 import threading
 import time
 import unittest
@@ -489,6 +490,17 @@ class Features(PadTest):
         for wrong in (b"", b"\x01\0", b"\x01\x01\0", b"\x01\0\0\0"):
             self.assertEqual(self.control(part10.EXECUTE_PACE, wrong), part10.SW_STRUCTURE)
         self.assertNotEqual(self.slot.control(part10.EXECUTE_PACE, b"\x03\0\0")[0], ifdh.SUCCESS)
+
+    def test_pace_password_is_not_recorded(self):
+        """Whether the lengths around it are right or not."""
+        self.open_pace()
+        self.vreader.ctl("escape", 0, "2003", "90000000000000")
+        for more in (b"\0\0", b"\1\0"):
+            self.control(part10.EXECUTE_PACE, b"\x02\x0b\0\x03\0\x06471108" + more)
+        text = ifdh.recording(self.slot, self.vreader.device())
+        self.assertEqual(len(re.findall(r" call 0 control 42330020 02", text)), 2)
+        self.assertEqual(len(re.findall(r" out \w\w ok 690C0000", text)), 2)
+        self.assertNotIn(b"471108".hex(), text)
 
     def test_pace_with_a_certificate(self):
         """Its description is as long as it is; longer than the reader's messages it is refused."""

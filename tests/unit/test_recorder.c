@@ -173,6 +173,32 @@ START_TEST(edc_is_replaced)
 }
 END_TEST
 
+START_TEST(pace)
+{
+	/* A password for PACE: from where it begins, or, where a length is wrong, all. */
+	static const struct {
+		enum mask_shape shape;
+		uint8_t last;
+		const char *shown;
+	} cases[] = {
+		{ MASK_NOTHING, 0, "6909000000000700000020030003**********\n" },
+		{ MASK_APDU, 0, "6909000000000700000020030003**********\n" },
+		{ MASK_APDU, 1, "69090000000007000000******************\n" },
+	};
+	uint8_t message[] = { PC_to_RDR_Secure, 9, 0, 0, 0, 0, 7, 0, 0, 0, /**/ 0x20, 3, 0, 3, '1',
+		'2', '3', 0, cases[_i].last };
+	struct mask_secrecy secrecy = { .shape = cases[_i].shape };
+	struct recorder *r = recorder_new("pace", 4096);
+	uint64_t position = 0;
+
+	recorder_opened(r);
+	recorder_bulk(r, 2, PORT_OK, message, 0, sizeof(message), &secrecy);
+	read_lines("pace", &position);
+	ck_assert_msg(strstr(text, cases[_i].shown) != NULL, "%s", text);
+	recorder_gone(r);
+}
+END_TEST
+
 START_TEST(answers)
 {
 	static const struct {
@@ -436,6 +462,7 @@ int main(void)
 	tcase_add_test(tcase, live);
 	tcase_add_test(tcase, questions);
 	tcase_add_test(tcase, edc_is_replaced);
+	tcase_add_loop_test(tcase, pace, 0, 3);
 	tcase_add_loop_test(tcase, answers, 0, ANSWERS);
 	tcase_add_test(tcase, no_pin);
 	tcase_add_test(tcase, pins_would_be_found);
