@@ -50,11 +50,6 @@ const char *recording_strkind(enum recording_kind kind)
 	return kinds[kind];
 }
 
-const char *recording_strstatus(enum recording_status status)
-{
-	return statuses[status];
-}
-
 const char *recording_strcall(enum recording_call call)
 {
 	return calls[call];

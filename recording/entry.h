@@ -119,7 +119,6 @@ enum recording_parsed recording_parse(const char *line, struct recording_entry *
 
 /* Names as in the text; static. */
 const char *recording_strkind(enum recording_kind kind);
-const char *recording_strstatus(enum recording_status status);
 const char *recording_strcall(enum recording_call call);
 
 /* The number behind a name of LEN characters; -1: there is none. */

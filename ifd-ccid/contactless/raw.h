@@ -28,7 +28,6 @@ struct raw;
  * CCID_CARD: it refuses; others as of device_exchange(). OWNER is what raw_new() was given.
  */
 struct raw_dialect {
-	const char *name;
 	/* Looks for a tag once and selects it. The one there was is no longer selected. */
 	enum ccid_result (*find)(void *owner, struct picc *picc);
 	/* Whether the selected ISO 14443-4 tag is still there, without harm to what it does. */
@@ -45,9 +44,6 @@ struct raw_dialect {
 	enum ccid_result (*transceive)(void *owner, const uint8_t *frame, size_t len,
 		uint8_t answer[RAW_MAX_FRAME], size_t *answer_len);
 };
-
-/* By name: "pn532". NULL: none. */
-const struct raw_dialect *raw_dialect_named(const char *name);
 
 /* NULL: out of memory. */
 struct raw *raw_new(const struct raw_dialect *dialect, void *owner);

@@ -273,7 +273,6 @@ static enum ccid_result transceive(void *owner, const uint8_t *bytes, size_t len
 }
 
 const struct raw_dialect raw_pn532 = {
-	.name = "pn532",
 	.find = find,
 	.check = check,
 	.field_off = field_off,
@@ -281,8 +280,3 @@ const struct raw_dialect raw_pn532 = {
 	.frame = frame,
 	.transceive = transceive,
 };
-
-const struct raw_dialect *raw_dialect_named(const char *name)
-{
-	return strcmp(name, raw_pn532.name) == 0 ? &raw_pn532 : NULL;
-}

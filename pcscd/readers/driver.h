@@ -138,11 +138,9 @@ RESPONSECODE driver_poll(struct channel *channel, int timeout_ms);
 
 /*
  * Makes a running or the next driver_poll() of the channel return early (the function behind
- * TAG_IFD_STOP_POLLING_THREAD). IFD_NOT_SUPPORTED if the driver has none; driver_poll_killable()
- * then says whether the driver allows its poll thread to be cancelled instead.
+ * TAG_IFD_STOP_POLLING_THREAD). IFD_NOT_SUPPORTED if the driver has none.
  */
 RESPONSECODE driver_stop_poll(struct channel *channel);
-bool driver_poll_killable(struct channel *channel);
 
 /*
  * Aborts the exchange that runs on the channel, which then returns with an error at once; harmless

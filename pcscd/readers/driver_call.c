@@ -148,11 +148,6 @@ RESPONSECODE driver_stop_poll(struct channel *channel)
 	return channel->stop ? channel->stop(channel->lun) : IFD_NOT_SUPPORTED;
 }
 
-bool driver_poll_killable(struct channel *channel)
-{
-	return driver_get_byte(channel, TAG_IFD_POLLING_THREAD_KILLABLE, 0) == 1;
-}
-
 bool driver_can_abort(const struct channel *channel)
 {
 	return channel->can_abort;

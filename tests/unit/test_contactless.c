@@ -66,7 +66,7 @@ static struct pn532_carrier carrier = { play };
 
 static void setup(void)
 {
-	raw = raw_new(raw_dialect_named("pn532"), &carrier);
+	raw = raw_new(&raw_pn532, &carrier);
 	ck_assert_ptr_nonnull(raw);
 	secret = false;
 }
@@ -213,13 +213,6 @@ START_TEST(texts)
 		ck_assert_msg(contactless_in_text(yes[i]), "%s", yes[i]);
 	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
 		ck_assert_msg(!contactless_in_text(no[i]), "%s", no[i]);
-}
-END_TEST
-
-START_TEST(dialects)
-{
-	ck_assert_ptr_eq(raw_dialect_named("pn532"), &raw_pn532);
-	ck_assert_ptr_null(raw_dialect_named("other"));
 }
 END_TEST
 
@@ -520,7 +513,6 @@ int main(void)
 	tcase_add_loop_test(tc, atr, 0, sizeof(atrs) / sizeof(atrs[0]));
 	tcase_add_test(tc, types);
 	tcase_add_test(tc, texts);
-	tcase_add_test(tc, dialects);
 	tcase_add_test(tc, tags_in_turn);
 	tcase_add_test(tc, commands);
 	tcase_add_test(tc, resets);
