@@ -5,7 +5,7 @@
  *
  *	usb:VVVV/PPPP:libudev:I:/dev/bus/usb/BBB/DDD	I, BBB, DDD decimal
  *	usb:VVVV/PPPP:libusb-1.0:B:D:I			B, D, I decimal
- *	usb:VVVV/PPPP					the first that is free
+ *	usb:VVVV/PPPP					the first that can be opened
  *
  * System sleep: the kernel ends all transfers of a device that it suspends just as those of one that
  * is unplugged, so that the port is gone, and the host opens the reader anew when it finds it still

@@ -632,7 +632,7 @@ START_TEST(late_secrets)
 		device_exchange(device, 0, &command, &patience, true, &answer), CCID_TIMEOUT);
 	device_call_end(device, 0);
 	/* The Abort, and what came before its answer. */
-	ck_assert_uint_eq(peer_counts(peer).aborts, 1);
+	ck_assert_uint_gt(peer_counts(peer).aborts, 0);
 	ck_assert_ptr_nonnull(strstr(recording(), "9000\n"));
 	ck_assert_ptr_null(strstr(recorded, "DEAD"));
 	peer_set_fault(peer, PEER_GOOD);
