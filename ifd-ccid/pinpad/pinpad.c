@@ -196,8 +196,6 @@ static const char *check_format(const struct pinpad_entry *entry)
 		return "bmPINLengthFormat";
 	if (entry->min > entry->max)
 		return "wPINMaxExtraDigit";
-	if (entry->bEntryValidationCondition & ~CCID_PIN_VALID_MASK)
-		return "bEntryValidationCondition";
 	return NULL;
 }
 
@@ -216,8 +214,9 @@ const char *pinpad_parse(
 		wrong = check_places(entry, nc);
 	if (!wrong && nc <= MAX_SHORT_NC && pinpad_longest(entry) > APDU_SHORT_COMMAND)
 		wrong = "wPINMaxExtraDigit: the command gets too long";
-	/* Hosts leave it 0 for whatever is usual, which some firmware doesn't survive. */
-	if (!wrong && entry->bEntryValidationCondition == 0)
+	/* Hosts leave it 0 for whatever is usual, or have more bits, which some firmware doesn't survive. */
+	if (!wrong && (entry->bEntryValidationCondition == 0 ||
+			      entry->bEntryValidationCondition & ~CCID_PIN_VALID_MASK))
 		entry->bEntryValidationCondition = CCID_PIN_VALID_KEY;
 	return wrong;
 }

@@ -28,7 +28,7 @@ struct pinpad_entry {
 	uint8_t min; /* digits */
 	uint8_t max;
 	uint8_t bConfirmPIN;               /* modify */
-	uint8_t bEntryValidationCondition; /* never 0 */
+	uint8_t bEntryValidationCondition; /* 1 to 7 */
 	uint8_t bNumberMessage;
 	uint16_t wLangId;
 	uint8_t bMsgIndex[3];

@@ -372,8 +372,7 @@ class Structures(PadTest):
         wrong = {
             "empty": b"", "short": good[:22], "cut": good[:-1], "too long": good + b"\0",
             "format 3": changed(2, 0x83), "length format": changed(4, 0x20),
-            "fewest above most": changed(6, 9), "condition": changed(7, 8),
-            "messages": changed(8, 2), "position": changed(2, 0x82 | 9 << 3),
+            "fewest above most": changed(6, 9), "messages": changed(8, 2), "position": changed(2, 0x82 | 9 << 3),
             "length field behind the data": changed(3, 0x88)[:4] + b"\x1f" + good[5:],
             "length field too small": changed(3, 0x28),
             "block too small": changed(3, 0x03),
@@ -411,9 +410,12 @@ class Structures(PadTest):
         self.assertEqual(self.pad.secure()[1][5:7], b"\x08\x04")
 
     def test_no_condition_means_the_key(self):
-        structure = self.simple("1234", validation=0)
-        self.pad.keys("1234E")
-        self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
+        """Nor one that there is not."""
+        for validation in (0, 8, 0xFF):
+            structure = self.simple("1234", validation=validation)
+            self.pad.keys("1234E")
+            self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
+            self.assertEqual(self.pad.secure()[1][7], part10.KEY)
 
     def test_pin_in_clear_is_still_possible(self):
         self.expect(self.HEADER, [Format().expected([1, 2, 3, 4])], b"\xff" * 8)

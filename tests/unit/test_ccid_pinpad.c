@@ -186,7 +186,7 @@ static const struct {
 	{ false, 4, 0x18, "bmPINLengthFormat: the length lies behind the data" },
 	{ false, 4, 0x80, "bmPINLengthFormat" },
 	{ false, 6, 13, "wPINMaxExtraDigit" },
-	{ false, 7, 0x08, "bEntryValidationCondition" },
+	{ false, 7, 0x08, NULL },
 	{ false, 8, 2, "bNumberMessage" },
 	{ false, 15, 14, "ulDataLength" },
 	{ false, 18, 1, "ulDataLength" },
