@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_CHECK_H
-#define PCSCD_CHECK_H
+#ifndef CARDWIRE_PCSCD_CHECK_H
+#define CARDWIRE_PCSCD_CHECK_H
 
 /*
  * pcscd --check: reads what the daemon would read, loads the drivers it names, opens no reader and

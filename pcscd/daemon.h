@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_DAEMON_H
-#define PCSCD_DAEMON_H
+#ifndef CARDWIRE_PCSCD_DAEMON_H
+#define CARDWIRE_PCSCD_DAEMON_H
 
 /*
  * Being a daemon: going to the background, the pid file, the listening sockets. Called by the main

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_LOG_H
-#define PCSCD_LOG_H
+#ifndef CARDWIRE_PCSCD_LOG_H
+#define CARDWIRE_PCSCD_LOG_H
 
 /*
  * The daemon's log: one line at a time, to standard output (foreground), to syslog, or to the

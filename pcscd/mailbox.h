@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_MAILBOX_H
-#define PCSCD_MAILBOX_H
+#ifndef CARDWIRE_PCSCD_MAILBOX_H
+#define CARDWIRE_PCSCD_MAILBOX_H
 
 /*
  * What other threads tell the main loop: devices that came up or went, the last client that left.

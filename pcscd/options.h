@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_OPTIONS_H
-#define PCSCD_OPTIONS_H
+#ifndef CARDWIRE_PCSCD_OPTIONS_H
+#define CARDWIRE_PCSCD_OPTIONS_H
 
 /*
  * The command line and the environment of the daemon, as one struct. One thread, at the start.

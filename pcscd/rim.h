@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_RIM_H
-#define PCSCD_RIM_H
+#ifndef CARDWIRE_PCSCD_RIM_H
+#define CARDWIRE_PCSCD_RIM_H
 
 /*
  * The daemon's main loop: signals, the sources of readers (reader.conf, the USB bus) and the

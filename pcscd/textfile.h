@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_TEXTFILE_H
-#define PCSCD_TEXTFILE_H
+#ifndef CARDWIRE_PCSCD_TEXTFILE_H
+#define CARDWIRE_PCSCD_TEXTFILE_H
 
 /* Reads the configuration files of the daemon into memory. Any thread. */
 

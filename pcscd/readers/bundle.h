@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_BUNDLE_H
-#define PCSCD_BUNDLE_H
+#ifndef CARDWIRE_PCSCD_BUNDLE_H
+#define CARDWIRE_PCSCD_BUNDLE_H
 
 /*
  * Driver bundles: folders NAME.bundle with Contents/Info.plist, which lists the USB devices that

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_BUNDLE_SCAN_H
-#define PCSCD_BUNDLE_SCAN_H
+#ifndef CARDWIRE_PCSCD_BUNDLE_SCAN_H
+#define CARDWIRE_PCSCD_BUNDLE_SCAN_H
 
 /* The pieces of a property list: what bundle.l finds and bundle.c understands. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_DRIVER_H
-#define PCSCD_DRIVER_H
+#ifndef CARDWIRE_PCSCD_DRIVER_H
+#define CARDWIRE_PCSCD_DRIVER_H
 
 /*
  * IFD handlers: loading a driver's library and calling it.

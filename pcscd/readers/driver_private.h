@@ -3,8 +3,8 @@
  * Drivers and their channels, shared by the files that make them up: driver.c (libraries),
  * driver_channel.c (which channel waits for which, opening and closing), driver_call.c (the calls).
  */
-#ifndef PCSCD_DRIVER_PRIVATE_H
-#define PCSCD_DRIVER_PRIVATE_H
+#ifndef CARDWIRE_PCSCD_DRIVER_PRIVATE_H
+#define CARDWIRE_PCSCD_DRIVER_PRIVATE_H
 
 #include <pthread.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_HOTPLUG_H
-#define PCSCD_HOTPLUG_H
+#ifndef CARDWIRE_PCSCD_HOTPLUG_H
+#define CARDWIRE_PCSCD_HOTPLUG_H
 
 /*
  * The USB bus: which readers the kernel has, and when to look again.

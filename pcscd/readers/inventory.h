@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_INVENTORY_H
-#define PCSCD_INVENTORY_H
+#ifndef CARDWIRE_PCSCD_INVENTORY_H
+#define CARDWIRE_PCSCD_INVENTORY_H
 
 /*
  * What devices there should be against what the reader table has, and what to do about the

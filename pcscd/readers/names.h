@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_NAMES_H
-#define PCSCD_NAMES_H
+#ifndef CARDWIRE_PCSCD_NAMES_H
+#define CARDWIRE_PCSCD_NAMES_H
 
 /*
  * Base names of readers, formed as pcsc-lite forms them: users have them in their configuration.

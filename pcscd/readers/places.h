@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_PLACES_H
-#define PCSCD_PLACES_H
+#ifndef CARDWIRE_PCSCD_PLACES_H
+#define CARDWIRE_PCSCD_PLACES_H
 
 /*
  * Which device number ("NAME 01 00") a reader had last, so that two equal readers keep

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_READERS_CONF_H
-#define PCSCD_READERS_CONF_H
+#ifndef CARDWIRE_PCSCD_READERS_CONF_H
+#define CARDWIRE_PCSCD_READERS_CONF_H
 
 /*
  * reader.conf: the readers that no bus announces, read from a file or a folder of files.

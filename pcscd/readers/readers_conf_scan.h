@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_READERS_CONF_SCAN_H
-#define PCSCD_READERS_CONF_SCAN_H
+#ifndef CARDWIRE_PCSCD_READERS_CONF_SCAN_H
+#define CARDWIRE_PCSCD_READERS_CONF_SCAN_H
 
 /* The words of reader.conf: what readers_conf.l finds and readers_conf.c puts together. */
 

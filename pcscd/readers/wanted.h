@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_WANTED_H
-#define PCSCD_WANTED_H
+#ifndef CARDWIRE_PCSCD_WANTED_H
+#define CARDWIRE_PCSCD_WANTED_H
 
 /*
  * A list of devices for inventory_sync(), which owns the strings in it. Not locked; belongs to

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef TEST_CAPTURE_H
-#define TEST_CAPTURE_H
+#ifndef CARDWIRE_TESTS_UNIT_CAPTURE_H
+#define CARDWIRE_TESTS_UNIT_CAPTURE_H
 
 /* Standard output into a buffer: the log of the daemon's modules is part of what is tested. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef FAKE_DAEMON_H
-#define FAKE_DAEMON_H
+#ifndef CARDWIRE_TESTS_UNIT_FAKE_DAEMON_H
+#define CARDWIRE_TESTS_UNIT_FAKE_DAEMON_H
 
 /*
  * A daemon for tests of the client library: it speaks one dialect, has the readers it is told, and

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef IFD_SAMPLE_H
-#define IFD_SAMPLE_H
+#ifndef CARDWIRE_TESTS_UNIT_IFD_SAMPLE_H
+#define CARDWIRE_TESTS_UNIT_IFD_SAMPLE_H
 
 /* What the test reads out of the sample drivers (symbol sample_record). */
 
