@@ -137,11 +137,10 @@ START_TEST(proprietary)
 		"001C0000060A0401020304",     /* lock code */
 	};
 	static const char *const others[] = {
-		"00B2010400", /* READ RECORD */
-		"B042010000", /* no PIN in it */
-		"80F2400002"
-		"4F00",       /* GET STATUS */
-		"0001000000", /* nothing to keep */
+		"00B2010400",     /* READ RECORD */
+		"B042010000",     /* no PIN in it */
+		"80F24000024F00", /* GET STATUS */
+		"0001000000",     /* nothing to keep */
 		"B0580000",
 	};
 
