@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vreader/cards/card_options.h"
 #include "vreader/firmware/pinpad.h"
@@ -160,6 +161,14 @@ static const char *do_stats(struct command *c)
 	return NULL;
 }
 
+/* One that could keep us waiting, or never ends. */
+static bool is_no_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 /* faults READER FILE|none */
 static const char *do_faults(struct command *c)
 {
@@ -171,6 +180,8 @@ static const char *do_faults(struct command *c)
 		return wrong;
 	if (c->count < 3)
 		return "expected: faults READER FILE, or none";
+	if (is_no_file(c->words[2]))
+		return "a fault script is a regular file";
 	if (strcmp(c->words[2], "none") != 0) {
 		script = fault_load(c->words[2], c->why, sizeof(c->why));
 		if (!script)

@@ -203,6 +203,11 @@ class ControlSocket(harness.CardwireTest):
             self.assertRegex(self.ask(words.encode() + b"\n"), rf"^error .*{says}", words)
         self.assertRegex(self.vreader.ctl("list"), "^0 1-1 free .*: card\n$")
 
+    def test_script_that_never_comes(self):
+        os.mkfifo(self.tmp / "fifo")
+        answer = self.ask(f"faults 0 {self.tmp / 'fifo'}\n".encode())
+        self.assertEqual(answer, "error a fault script is a regular file\n")
+
     def test_bytes(self):
         for line in (b"list", bytes(range(256)), 5000 * b"a"):
             answer = self.ask(line) if len(line) < 1024 else self.too_long(line)

@@ -407,6 +407,68 @@ START_TEST(test_character_t0)
 }
 END_TEST
 
+START_TEST(test_taught_escapes)
+{
+	struct host *h = host_builtin("short");
+	uint8_t first = 0;
+
+	for (uint8_t i = 0; i < 20; i++)
+		ck_assert(ccid_teach_escape(h->ccid, &first, 1, &i, 1));
+	command(h, PC_to_RDR_Escape, NULL, &first, 1);
+	ck_assert_uint_eq(h->msg_len, 11);
+	ck_assert_uint_eq(h->msg[10], 19);
+	for (first = 1; first < CCID_TAUGHT_MAX; first++)
+		ck_assert(ccid_teach_escape(h->ccid, &first, 1, &first, 1));
+	ck_assert(!ccid_teach_escape(h->ccid, &first, 1, &first, 1));
+	first = 0;
+	ck_assert(ccid_teach_escape(h->ccid, &first, 1, &first, 0));
+	command(h, PC_to_RDR_Escape, NULL, &first, 1);
+	ck_assert_uint_eq(h->msg_len, 10);
+	host_free(h);
+}
+END_TEST
+
+static void no_power(struct card_remote *remote)
+{
+	(void)remote;
+}
+
+static bool take_long(struct card_remote *remote, const uint8_t *apdu, size_t len)
+{
+	(void)remote;
+	(void)apdu;
+	(void)len;
+	return true;
+}
+
+/* A block in an Escape that the card needs time for: it asks for that in its block. */
+START_TEST(test_block_in_escape)
+{
+	static const struct card_remote_ops ops = {
+		.power_on = no_power, .power_off = no_power, .exchange = take_long, .free = no_power
+	};
+	static const uint8_t atr[] = { 0x3B, 0x80, 0x01, 0x81 };
+	static const uint8_t select[] = { 0x1A, 0x00, 0x00, 0x04, 0x00, 0xA4, 0x00, 0x00, 0xA0 };
+	struct card_remote remote = { .ops = &ops };
+	struct profile p;
+	struct host *h;
+
+	ck_assert(profile_builtin("short", &p));
+	p.interfaces[0].block_escape[0] = 0x1A;
+	p.interfaces[0].block_escape_len = 1;
+	h = host_new(&p);
+	ck_assert(ccid_insert(h->ccid, 0, card_new_remote(&remote, atr, sizeof(atr))));
+	command(h, PC_to_RDR_IccPowerOn, NULL, NULL, 0);
+	send_message(h, PC_to_RDR_Escape, 0, NULL, select, sizeof(select));
+	ck_assert(!read_message(h));
+	run(h);
+	ck_assert(read_message(h));
+	ck_assert_uint_eq(h->msg_len, 10 + 6);
+	ck_assert_mem_eq(h->msg + 10, "\x1A\x00\xC3\x01\x01\xC3", 6);
+	host_free(h);
+}
+END_TEST
+
 START_TEST(test_busy_slots)
 {
 	struct profile p;
@@ -454,6 +516,8 @@ int main(void)
 	tcase_add_test(tc, test_extended_chaining);
 	tcase_add_test(tc, test_time_extension_and_mute);
 	tcase_add_test(tc, test_busy_and_abort);
+	tcase_add_test(tc, test_taught_escapes);
+	tcase_add_test(tc, test_block_in_escape);
 	tcase_add_test(tc, test_abort_of_one_slot);
 	tcase_add_test(tc, test_removal_during_command);
 	tcase_add_test(tc, test_tpdu_t0);

@@ -79,7 +79,7 @@ bool ccid_present(const struct ccid_device *dev, size_t slot);
 /* A slot for tags, not for cards with contacts. */
 bool ccid_contactless(const struct ccid_device *dev, size_t slot);
 /* From now on Escapes that begin with the command (1 to 32 bytes) are answered so (0 to 64 bytes);
- * what was taught last wins. False: too long, or too many. */
+ * what was taught last wins. False: too long, or too many that differ. */
 bool ccid_teach_escape(struct ccid_device *dev, const uint8_t *command, size_t len,
 	const uint8_t *answer, size_t answer_len);
 const struct ccid_stats *ccid_stats(const struct ccid_device *dev);

@@ -61,16 +61,24 @@ static bool is_raw(const struct slot *slot, const struct ccid_message *msg)
 bool ccid_teach_escape(struct ccid_device *dev, const uint8_t *command, size_t len,
 	const uint8_t *answer, size_t answer_len)
 {
-	struct taught_escape *t = &dev->taught[dev->taught_count];
+	struct taught_escape *t = dev->taught;
+	size_t same = 0;
 
-	if (dev->taught_count == CCID_TAUGHT_MAX || len == 0 || len > sizeof(t->command) ||
-		answer_len > sizeof(t->answer))
+	if (len == 0 || len > sizeof(t->command) || answer_len > sizeof(t->answer))
 		return false;
+	while (same < dev->taught_count &&
+		(t[same].len != len || memcmp(t[same].command, command, len) != 0))
+		same++;
+	if (same == CCID_TAUGHT_MAX)
+		return false;
+	/* The last one wins. */
+	if (same < dev->taught_count)
+		memmove(t + same, t + same + 1, (--dev->taught_count - same) * sizeof(*t));
+	t += dev->taught_count++;
 	memcpy(t->command, command, len);
 	t->len = len;
 	memcpy(t->answer, answer, answer_len);
 	t->answer_len = answer_len;
-	dev->taught_count++;
 	return true;
 }
 
@@ -89,28 +97,37 @@ bool ccid_answer_taught(struct slot *slot, const struct ccid_message *msg)
 	return false;
 }
 
-/* A T=1 block for the card, whatever the level; the answer has the same bytes before its block. */
-static void pass_block(struct slot *slot, const struct ccid_message *msg, int64_t now)
+/* The card's block behind the bytes of the Escape, once there is one. */
+static void await_block(struct slot *slot, int64_t now)
 {
 	const struct profile_interface *intf = &slot->dev->intf;
-	struct card_link link = { .fidi = slot->params[1][CCID_T1_bmFindexDindex] };
 	struct slot_escape *e = &slot->escape;
 	size_t n = intf->block_escape_len;
 	struct card_burst burst;
+
+	if (!card_send(slot->card, &burst) || burst.len > sizeof(e->answer) - n) {
+		job_fail(slot, CCID_ERROR_ICC_MUTE);
+		return;
+	}
+	memcpy(e->answer, intf->block_escape, n);
+	if (burst.len)
+		memcpy(e->answer + n, burst.data, burst.len);
+	e->answer_len = n + burst.len;
+	job_next(slot, burst.len ? give_raw : await_block, now + burst.delay_ms * MS);
+}
+
+/* A T=1 block for the card, whatever the level; the answer has the same bytes before its block. */
+static void pass_block(struct slot *slot, const struct ccid_message *msg, int64_t now)
+{
+	struct card_link link = { .fidi = slot->params[1][CCID_T1_bmFindexDindex] };
+	size_t n = slot->dev->intf.block_escape_len;
 
 	if (!slot->card || !slot->powered) {
 		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
 		return;
 	}
 	card_receive(slot->card, link, msg->data + n, msg->len - n);
-	if (!card_send(slot->card, &burst) || burst.len > sizeof(e->answer) - n) {
-		slot_fail(slot, msg, CCID_ERROR_ICC_MUTE);
-		return;
-	}
-	memcpy(e->answer, intf->block_escape, n);
-	memcpy(e->answer + n, burst.data, burst.len);
-	e->answer_len = n + burst.len;
-	job_start(slot, msg, give_raw, now + burst.delay_ms * MS);
+	job_start(slot, msg, await_block, now);
 }
 
 static bool is_block(const struct slot *slot, const struct ccid_message *msg)
