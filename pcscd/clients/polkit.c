@@ -125,22 +125,40 @@ static int write_question(sd_bus_message *call, const struct polkit_question *qu
 	return r;
 }
 
-static void ask(struct polkit *polkit, struct asked *asked)
+static int send_question(struct polkit *polkit, struct asked *asked)
 {
 	sd_bus_message *call = NULL;
-	int r = 0;
+	int r = sd_bus_message_new_method_call(polkit->bus, &call, AUTHORITY, "CheckAuthorization");
 
-	if (!polkit->bus)
-		r = sd_bus_open_system(&polkit->bus);
-	if (r >= 0)
-		r = sd_bus_message_new_method_call(
-			polkit->bus, &call, AUTHORITY, "CheckAuthorization");
 	if (r >= 0)
 		r = write_question(call, &asked->question);
 	if (r >= 0)
 		r = sd_bus_call_async(
 			polkit->bus, &asked->slot, call, on_reply, asked, polkit->timeout_us);
 	sd_bus_message_unref(call);
+	return r;
+}
+
+/* Clients name readers by any bytes; the bus takes UTF-8 only. */
+static void make_ascii(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text >= 0x80)
+			*text = '?';
+}
+
+static void ask(struct polkit *polkit, struct asked *asked)
+{
+	int r = 0;
+
+	if (!polkit->bus)
+		r = sd_bus_open_system(&polkit->bus);
+	if (r >= 0)
+		r = send_question(polkit, asked);
+	if (r == -EINVAL && asked->reader) {
+		make_ascii(asked->reader);
+		r = send_question(polkit, asked);
+	}
 	if (r < 0) {
 		answer(asked, POLKIT_ABSENT, strerror(-r));
 		return;

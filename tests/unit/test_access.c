@@ -372,6 +372,15 @@ START_TEST(test_polkit)
 	ck_assert_uint_eq(capture_lines(said), 1);
 	ck_assert_ptr_nonnull(strstr(said, ": who is that?;"));
 	free(said);
+	/* A name that is no text is a question like others. */
+	capture_begin();
+	ck_assert_int_eq(check(SOME_UID + 2, 1, "odd\xFF\xED\xA0\x80", 5), ACCESS_PENDING);
+	ck_assert_int_eq(verdict(5), 1);
+	said = capture_end();
+	ck_assert_str_eq(seen_reader, "odd????");
+	ck_assert_uint_eq(capture_lines(said), 1);
+	ck_assert_ptr_nonnull(strstr(said, "polkit says no"));
+	free(said);
 }
 END_TEST
 
