@@ -25,10 +25,10 @@
 
 #include <ifdhandler.h>
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "ifd_sample.h"
 
@@ -178,19 +178,38 @@ RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)
 }
 
 #ifndef SAMPLE_LACKS_TRANSMIT
-/* Takes a moment, so that calls that may overlap do. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what is inside */
+static pthread_cond_t came = PTHREAD_COND_INITIALIZER;
+
+/* Lets calls overlap that may. */
+static void wait_for_others(void)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += sample_record.patience_ms / 1000;
+	until.tv_nsec += sample_record.patience_ms % 1000 * 1000000L;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&lock);
+	if (++sample_record.inside > sample_record.most_inside)
+		sample_record.most_inside = sample_record.inside;
+	pthread_cond_broadcast(&came);
+	while (sample_record.most_inside < sample_record.together &&
+		pthread_cond_clockwait(&came, &lock, CLOCK_MONOTONIC, &until) == 0)
+		;
+	sample_record.inside--;
+	pthread_mutex_unlock(&lock);
+}
+
 RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR TxBuffer, DWORD TxLength,
 	PUCHAR RxBuffer, PDWORD RxLength, PSCARD_IO_HEADER RecvPci)
 {
-	int now = atomic_fetch_add(&sample_record.inside, 1) + 1;
-	int most = atomic_load(&sample_record.most_inside);
-
 	(void)Lun;
 	(void)RecvPci;
-	while (now > most && !atomic_compare_exchange_weak(&sample_record.most_inside, &most, now))
-		;
-	usleep(20000);
-	atomic_fetch_sub(&sample_record.inside, 1);
+	wait_for_others();
 	if (SendPci.Length != sizeof(SendPci) || *RxLength < TxLength)
 		return IFD_COMMUNICATION_ERROR;
 	memcpy(RxBuffer, TxBuffer, TxLength);

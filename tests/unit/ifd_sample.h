@@ -2,9 +2,7 @@
 #ifndef CARDWIRE_TESTS_UNIT_IFD_SAMPLE_H
 #define CARDWIRE_TESTS_UNIT_IFD_SAMPLE_H
 
-/* What the test reads out of the sample drivers (symbol sample_record). */
-
-#include <stdatomic.h>
+/* What the test reads out of the sample drivers, and tells them (symbol sample_record). */
 
 #define SAMPLE_NO_DEVICE 77         /* a channel number that opens nothing */
 #define SAMPLE_LIE       0x42000001 /* a control code answered with too great a length */
@@ -17,8 +15,10 @@ struct sample_record {
 	unsigned long set_length;
 	int polled;
 	int stopped;
-	atomic_int inside;
-	atomic_int most_inside;
+	int together;    /* IFDHTransmitToICC waits until so many calls of it are inside at once, */
+	int patience_ms; /* so long at most */
+	int inside;
+	int most_inside;
 };
 
 #endif

@@ -206,17 +206,23 @@ static void *transmit(void *argument)
 	return NULL;
 }
 
-/* Transmits on all channels at once; returns how many were in the driver together. */
-static int overlap(struct sample_record *record, struct channel **channels, size_t count)
+/*
+ * Transmits on all channels at once; returns how many were in the driver together, where each waited
+ * until so many were.
+ */
+static int overlap(struct sample_record *record, struct channel **channels, size_t count,
+	int together, int patience_ms)
 {
 	pthread_t threads[8];
 
-	atomic_store(&record->most_inside, 0);
+	record->together = together;
+	record->patience_ms = patience_ms;
+	record->most_inside = 0;
 	for (size_t i = 0; i < count; i++)
 		pthread_create(&threads[i], NULL, transmit, channels[i]);
 	for (size_t i = 0; i < count; i++)
 		pthread_join(threads[i], NULL);
-	return atomic_load(&record->most_inside);
+	return record->most_inside;
 }
 
 static void lanes(const char *path, bool safe)
@@ -234,9 +240,9 @@ static void lanes(const char *path, bool safe)
 					"c 20000\npoll 20000\n"
 					"slot-thread-safe 20000\nc 20001\npoll 20001\n");
 	if (safe)
-		ck_assert_int_gt(overlap(record, channels, 4), 1);
+		ck_assert_int_eq(overlap(record, channels, 4, 3, 30000), 3);
 	else
-		ck_assert_int_eq(overlap(record, channels, 4), 1);
+		ck_assert_int_eq(overlap(record, channels, 4, 2, 20), 1);
 	for (int i = 0; i < 4; i++)
 		driver_close(channels[i]);
 	driver_unref(driver);
