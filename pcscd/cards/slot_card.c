@@ -96,6 +96,8 @@ static bool set_powered(struct slot *slot, RESPONSECODE rc, const uint8_t *atr, 
 {
 	bool inserted = !(slot->state & SCARD_PRESENT);
 	bool first = slot->state == 0;
+	/* Cards may answer a warm reset differently. */
+	bool other_atr = length != slot->atr_length || memcmp(atr, slot->atr, length) != 0;
 
 	forget_card(slot);
 	if (inserted && !first)
@@ -108,6 +110,8 @@ static bool set_powered(struct slot *slot, RESPONSECODE rc, const uint8_t *atr, 
 	}
 	memcpy(slot->atr, atr, length);
 	slot->atr_length = length;
+	if (other_atr && slot->state == STATE_POWERED)
+		slot_card_changed(slot);
 	set_state(slot, STATE_POWERED);
 	if (slot->users > 0)
 		slot->power = SLOT_IN_USE;

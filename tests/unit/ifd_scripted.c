@@ -11,8 +11,8 @@
  *   04         does not answer until the card is moved, whether it is aborted or not
  *   others     echoes the command and adds 90 00
  * Attributes: SCRIPTED_CARD, one byte, 0 takes the card out, 1 puts it in, 2 makes it mute (it
- * does not answer to reset any more). SCRIPTED_COUNTS, five uint32_t: commands, resets, power-ups,
- * power-downs, aborts since the reader was opened.
+ * does not answer to reset any more), 3 makes it answer to reset with another ATR. SCRIPTED_COUNTS,
+ * five uint32_t: commands, resets, power-ups, power-downs, aborts since the reader was opened.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +25,7 @@ struct own {
 	unsigned char slots;
 	bool present;
 	bool mute;
+	bool other; /* the ATR */
 	bool aborted;
 	bool moved;
 	uint32_t counts[5];
@@ -32,7 +33,9 @@ struct own {
 
 #include "tests/ifd_frame.h"
 
-static const UCHAR atr[] = { 0x3B, 0x80, 0x80, 0x01, 0x01 }; /* T=0 and T=1 */
+/* T=0 and T=1, without and with a historical byte. */
+static const UCHAR atr[] = { 0x3B, 0x80, 0x80, 0x01, 0x01 };
+static const UCHAR other_atr[] = { 0x3B, 0x81, 0x80, 0x01, 0x55, 0x55 };
 
 static RESPONSECODE own_open(struct own *own, const char *name)
 {
@@ -80,6 +83,7 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 		reader->changed = reader->own.present != (Value[0] != 0);
 		reader->own.present = Value[0] != 0;
 		reader->own.mute = Value[0] == 2;
+		reader->own.other = Value[0] == 3;
 		reader->own.moved = true;
 	} else {
 		rc = IFD_ERROR_TAG;
@@ -92,11 +96,12 @@ EXPORT RESPONSECODE IFDHSetCapabilities(DWORD Lun, DWORD Tag, DWORD Length, PUCH
 EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD AtrLength)
 {
 	struct reader *reader;
-	bool answers;
+	bool answers, other;
 
 	pthread_mutex_lock(&frame_lock);
 	reader = frame_find(Lun);
 	answers = reader && reader->own.present && !reader->own.mute;
+	other = reader && reader->own.other;
 	if (reader)
 		reader->own.counts[Action == IFD_RESET ? 1 : Action == IFD_POWER_UP ? 2 : 3]++;
 	pthread_mutex_unlock(&frame_lock);
@@ -105,8 +110,8 @@ EXPORT RESPONSECODE IFDHPowerICC(DWORD Lun, DWORD Action, PUCHAR Atr, PDWORD Atr
 		return IFD_SUCCESS;
 	if (!answers)
 		return IFD_ERROR_POWER_ACTION;
-	memcpy(Atr, atr, sizeof(atr));
-	*AtrLength = sizeof(atr);
+	*AtrLength = other ? sizeof(other_atr) : sizeof(atr);
+	memcpy(Atr, other ? other_atr : atr, *AtrLength);
 	return IFD_SUCCESS;
 }
 

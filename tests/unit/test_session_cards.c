@@ -49,6 +49,28 @@ START_TEST(test_card_goes_and_comes)
 }
 END_TEST
 
+/* Whoever has seen the card sees it anew if it answers a reset differently, and only then. */
+START_TEST(test_other_atr)
+{
+	struct raw_client client = raw_shared();
+	struct wire_reader_state before, after;
+	uint32_t seen, now, sharing;
+
+	ck_assert(slots_look(RAW_READER, &before, &seen, &sharing));
+	ck_assert_uint_eq(
+		raw_reconnect(&client, SCARD_SHARE_SHARED, SCARD_RESET_CARD), SCARD_S_SUCCESS);
+	ck_assert(slots_look(RAW_READER, &after, &now, &sharing));
+	ck_assert_uint_eq(now, seen);
+	move_card(&client, 3);
+	ck_assert_uint_eq(
+		raw_reconnect(&client, SCARD_SHARE_SHARED, SCARD_RESET_CARD), SCARD_S_SUCCESS);
+	ck_assert(slots_look(RAW_READER, &after, &now, &sharing));
+	ck_assert_uint_ne(after.cardAtrLength, before.cardAtrLength);
+	ck_assert_uint_ne(now, seen);
+	close(client.fd);
+}
+END_TEST
+
 /* A name of the administrator's, which the driver knows, for a reader from the bus only. */
 START_TEST(test_name_of_the_driver)
 {
@@ -211,6 +233,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, raw_setup, raw_teardown);
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, test_card_goes_and_comes);
+	tcase_add_test(tests, test_other_atr);
 	tcase_add_test(tests, test_name_of_the_driver);
 	tcase_add_test(tests, test_event_waits_for_the_states);
 	tcase_add_test(tests, test_unused_card_is_powered_off);
