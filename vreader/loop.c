@@ -2,6 +2,7 @@
 #include "vreader/loop.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
@@ -62,6 +63,20 @@ int64_t loop_now(void)
 	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
 }
 
+/* NULL: for ever. Kernels before 5.11 do not have the one call, and some sandboxes forbid what they do
+ * not know; the other one counts in milliseconds. */
+static int wait_one(int epoll, struct epoll_event *ev, const struct timespec *timeout)
+{
+	int n = epoll_pwait2(epoll, ev, 1, timeout, NULL);
+	int64_t ms = -1;
+
+	if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+		return n;
+	if (timeout)
+		ms = timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
+	return epoll_wait(epoll, ev, 1, ms > INT_MAX ? INT_MAX : (int)ms);
+}
+
 bool loop_once(struct loop *loop, int64_t deadline)
 {
 	struct timespec ts, *timeout = NULL;
@@ -77,7 +92,7 @@ bool loop_once(struct loop *loop, int64_t deadline)
 		timeout = &ts;
 	}
 	/* One event at a time: what one handler frees cannot be waiting in the same batch. */
-	n = epoll_pwait2(loop->epoll, &ev, 1, timeout, NULL);
+	n = wait_one(loop->epoll, &ev, timeout);
 	if (n < 0)
 		return errno == EINTR;
 	if (n == 1) {

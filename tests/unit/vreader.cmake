@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 pkg_check_modules(LIBCRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 cardwire_unit_test(vreader_card vreader_core)
+cardwire_unit_test(vreader_loop vreader_core)
 cardwire_unit_test(vreader_usb vreader_core)
 cardwire_unit_test(vreader_ccid vreader_core)
 cardwire_unit_test(vreader_faults vreader_core)
