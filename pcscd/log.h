@@ -27,8 +27,8 @@
 
 #include <debuglog.h>
 
-#define LOG_BURST    10 /* equal lines within a window that are written */
-#define LOG_WINDOW_S 5  /* seconds */
+#define LOG_BURST    5 /* equal lines within a window that are written */
+#define LOG_WINDOW_S 5 /* seconds */
 
 enum log_sink {
 	LOG_SINK_STDOUT, /* microseconds since the previous line, then the text; flushed per line */
