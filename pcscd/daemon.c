@@ -299,6 +299,11 @@ int listen_inherited(void)
 
 	if (count == 0)
 		return -1;
+	if (count < 0) {
+		log_line(PCSC_LOG_CRITICAL, "what the service manager handed over: %s",
+			strerror(-count));
+		return -2;
+	}
 	if (count != 1 || sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) <= 0) {
 		log_line(PCSC_LOG_CRITICAL,
 			"the service manager handed over %d descriptors; one listening Unix stream "

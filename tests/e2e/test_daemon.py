@@ -61,6 +61,13 @@ class Background(harness.CardwireTest):
     def test_ready_fd_that_is_not_open(self):
         self.assertEqual(self.pcscd("--ready-fd", "9"), (1, "pcscd: --ready-fd 9: Bad file descriptor\n"))
 
+    def test_service_manager_that_hands_over_no_socket(self):
+        for before, what in (("exec 3</dev/null;", "1 descriptors; one listening Unix stream socket is wanted"),
+                             ("", "Bad file descriptor")):
+            status, said = self.pcscd(before=f"{before} export LISTEN_PID=$$ LISTEN_FDS=1;")
+            self.assertEqual(status, 1)
+            self.assertRegex(said, f"^[0-9]+ (what )?the service manager handed over:? {what}\n$")
+
     def test_without_standard_streams(self):
         """What is closed when it starts is not taken for the lock, a socket or the log."""
         self.check(self.start(before="exec <&- >&- 2>&-;"))
