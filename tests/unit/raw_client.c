@@ -18,7 +18,6 @@
 #include "pcscd/log.h"
 
 #define GRACE_NS (300 * CLOCK_MS)
-#define SOON_MS  60000 /* for what must come */
 
 static sem_t gone;
 
@@ -47,7 +46,7 @@ void raw_serve(const char *slots, const struct reader_power *power)
 	ck_assert_int_eq(server_start(&config), 0);
 	readers_init(&callbacks, GRACE_NS);
 	ck_assert_int_eq(readers_add(&spec, &id), READERS_OK);
-	ck_assert(readers_settle(clock_now() + 5 * CLOCK_S));
+	ck_assert(readers_settle(clock_now() + RAW_SOON));
 }
 
 void raw_setup(void)
@@ -57,7 +56,7 @@ void raw_setup(void)
 
 void raw_teardown(void)
 {
-	int64_t deadline = clock_now() + 5 * CLOCK_S;
+	int64_t deadline = clock_now() + RAW_SOON;
 
 	ck_assert(server_stop(deadline));
 	ck_assert(readers_stop(deadline));
@@ -69,7 +68,7 @@ void raw_await_gone(void)
 	struct timespec until;
 
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += SOON_MS / 1000;
+	until.tv_sec += RAW_SOON / CLOCK_S;
 	ck_assert_msg(sem_timedwait(&gone, &until) == 0, "the reader is still there");
 }
 
@@ -102,7 +101,7 @@ void raw_read(const struct raw_client *client, void *bytes, size_t length)
 	for (size_t at = 0; at < length;) {
 		ssize_t got;
 
-		ck_assert_msg(raw_is_readable(client, SOON_MS), "no answer");
+		ck_assert_msg(raw_is_readable(client, RAW_SOON / CLOCK_MS), "no answer");
 		got = recv(client->fd, (char *)bytes + at, length - at, 0);
 		ck_assert_msg(got > 0, "the connection was closed");
 		at += (size_t)got;
@@ -113,7 +112,8 @@ void raw_assert_closed(const struct raw_client *client)
 {
 	char byte;
 
-	ck_assert_msg(raw_is_readable(client, SOON_MS), "the connection was not closed");
+	ck_assert_msg(
+		raw_is_readable(client, RAW_SOON / CLOCK_MS), "the connection was not closed");
 	ck_assert_int_le(recv(client->fd, &byte, 1, 0), 0);
 }
 

@@ -20,6 +20,7 @@
 #define RAW_HANDLES  4 /* the server's limit for a context */
 #define RAW_LEASE_NS (2 * CLOCK_S)
 #define RAW_NEVER_MS 100 /* for what must not come */
+#define RAW_SOON     (60 * CLOCK_S) /* for what must */
 
 /*
  * Starts the server with the reader: how many slots ("1", "2"), when its cards have power (NULL:

@@ -148,8 +148,8 @@ START_TEST(fatal_server)
 	ck_assert_int_eq(xfr(0, 3), CCID_GONE);
 	ck_assert_int_eq(xfr(1, 3), CCID_GONE);
 	ck_assert_int_eq(device_presence(device, 0), CCID_GONE);
-	ck_assert_int_eq(device_poll(device, 0, 10000), CCID_GONE);
-	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 1000);
+	ck_assert_int_eq(device_poll(device, 0, 60000), CCID_GONE);
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, suite_bound_ms(1000));
 	stop();
 }
 END_TEST
@@ -177,7 +177,7 @@ START_TEST(opening_fails_in_time)
 
 	peer = peer_start(unopenable[_i]);
 	ck_assert_ptr_null(device_open(peer_name(peer)));
-	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 3000);
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, suite_bound_ms(3000));
 	peer_stop(peer);
 }
 END_TEST
@@ -590,7 +590,7 @@ START_TEST(abort_ends_an_exchange)
 		device_exchange(device, 0, &command, &patience, false, &answer), CCID_ABORTED);
 	pthread_join(thread, NULL);
 	device_call_end(device, 0);
-	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, 1000);
+	ck_assert_int_lt((deadline_now() - began) / DEADLINE_NS_PER_MS, suite_bound_ms(1000));
 	peer_set_fault(peer, PEER_GOOD);
 	ck_assert_int_eq(xfr(0, 5), CCID_OK);
 	stop();
