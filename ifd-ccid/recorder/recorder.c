@@ -7,18 +7,12 @@
 #include <string.h>
 
 #include "ifd-ccid/deadline.h"
+#include "recorder_store.h"
 #include "spec/usb.h"
 
 enum {
-	HEAD_BYTES = 32768, /* for the opening; descriptors and a list of data rates fit */
-	GONE_MAX = 4,       /* recordings of devices that are gone */
-	PRESENCES = 32,     /* slots whose last presence is remembered */
-};
-
-/* An entry in memory: this, its data, and nothing else. */
-struct record {
-	struct recording_entry entry; /* data is not used */
-	uint64_t serial;
+	GONE_MAX = 4,   /* recordings of devices that are gone */
+	PRESENCES = 32, /* slots whose last presence is remembered */
 };
 
 struct recorder {
@@ -31,17 +25,7 @@ struct recorder {
 	pthread_cond_t added;
 	unsigned readers; /* that wait */
 	bool closed;
-	bool opening;
-	uint64_t serial; /* of the next entry; the first is 1 */
-	uint64_t first;  /* serial of the oldest in the ring */
-	uint8_t *head;
-	size_t head_used;
-	uint64_t head_end; /* serial behind the last in the head */
-	uint8_t *ring;
-	size_t size;
-	size_t start; /* of the oldest */
-	size_t used;
-	uint64_t gone_bytes; /* of the ring, since the beginning */
+	struct recorder_store store;
 
 	/* A question for the card that has led to nothing yet, and what was answered last. */
 	bool asking;
@@ -57,8 +41,7 @@ static void free_recorder(struct recorder *r)
 	pthread_mutex_destroy(&r->lock);
 	pthread_cond_destroy(&r->added);
 	free(r->device);
-	free(r->head);
-	free(r->ring);
+	recorder_store_free(&r->store);
 	free(r);
 }
 
@@ -103,13 +86,8 @@ struct recorder *recorder_new(const char *device, size_t bytes)
 	pthread_mutex_init(&r->lock, NULL);
 	deadline_cond_init(&r->added);
 	r->references = 1;
-	r->opening = true;
-	r->serial = r->first = r->head_end = 1;
-	r->size = bytes;
 	r->device = strdup(device);
-	r->head = malloc(HEAD_BYTES);
-	r->ring = malloc(bytes);
-	if (!r->device || !r->head || !r->ring) {
+	if (!recorder_store_init(&r->store, bytes) || !r->device) {
 		free_recorder(r);
 		return NULL;
 	}
@@ -125,7 +103,7 @@ void recorder_opened(struct recorder *r)
 	if (!r)
 		return;
 	pthread_mutex_lock(&r->lock);
-	r->opening = false;
+	r->store.opening = false;
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -143,114 +121,11 @@ void recorder_gone(struct recorder *r)
 	pthread_mutex_unlock(&list_lock);
 }
 
-static void ring_put(struct recorder *r, const void *bytes, size_t len)
-{
-	size_t at = (r->start + r->used) % r->size;
-	size_t part = len < r->size - at ? len : r->size - at;
-
-	if (len == 0)
-		return;
-	memcpy(r->ring + at, bytes, part);
-	memcpy(r->ring, (const uint8_t *)bytes + part, len - part);
-	r->used += len;
-}
-
-static void ring_get(const struct recorder *r, size_t offset, void *bytes, size_t len)
-{
-	size_t at = (r->start + offset) % r->size;
-	size_t part = len < r->size - at ? len : r->size - at;
-
-	memcpy(bytes, r->ring + at, part);
-	memcpy((uint8_t *)bytes + part, r->ring, len - part);
-}
-
-static void drop_oldest(struct recorder *r)
-{
-	struct record record;
-	size_t len;
-
-	ring_get(r, 0, &record, sizeof(record));
-	len = sizeof(record) + record.entry.len;
-	r->start = (r->start + len) % r->size;
-	r->used -= len;
-	r->gone_bytes += len;
-	r->first = record.serial + 1;
-}
-
-/* The data with zeros where it is masked, in parts: PUT is called for each. */
-static void put_data(struct recorder *r, const struct recording_entry *entry,
-	void (*put)(struct recorder *r, const void *bytes, size_t len))
-{
-	static const uint8_t zeros[256];
-	size_t at = 0;
-
-	for (size_t i = 0; i < RECORDING_MASKS; i++) {
-		size_t start = entry->masks[i].start;
-		size_t end = entry->masks[i].end;
-
-		if (end > entry->len)
-			end = entry->len;
-		if (start >= end || start < at)
-			continue;
-		put(r, entry->data + at, start - at);
-		for (at = start; at < end;
-			at += end - at < sizeof(zeros) ? end - at : sizeof(zeros))
-			put(r, zeros, end - at < sizeof(zeros) ? end - at : sizeof(zeros));
-		at = end;
-	}
-	if (entry->len > at)
-		put(r, entry->data + at, entry->len - at);
-}
-
-static void head_put(struct recorder *r, const void *bytes, size_t len)
-{
-	memcpy(r->head + r->head_used, bytes, len);
-	r->head_used += len;
-}
-
-/* Overwrites the last bytes that were put. */
-static void put_stand_in(struct recorder *r, bool in_head, const struct mask_result *mask)
-{
-	for (size_t i = 0; i < mask->stand_in_len; i++) {
-		size_t back = mask->stand_in_len - i;
-
-		if (in_head)
-			r->head[r->head_used - back] = mask->stand_in[i];
-		else
-			r->ring[(r->start + r->used - back) % r->size] = mask->stand_in[i];
-	}
-}
-
 /* With the lock held. */
 static void add_locked(
 	struct recorder *r, const struct recording_entry *entry, const struct mask_result *mask)
 {
-	struct record record = { .entry = *entry };
-	bool in_head;
-
-	record.entry.at = deadline_now();
-	record.entry.data = NULL;
-	if (mask)
-		memcpy(record.entry.masks, mask->masks, sizeof(record.entry.masks));
-	/* One that is longer than the ring, or than any command, tells at least that it was. */
-	if (sizeof(record) + entry->len > r->size / 2 || entry->len > RECORDING_DATA_MAX) {
-		record.entry.missing += record.entry.len;
-		record.entry.len = 0;
-		memset(record.entry.masks, 0, sizeof(record.entry.masks));
-	}
-	in_head = r->opening && HEAD_BYTES - r->head_used >= sizeof(record) + record.entry.len;
-	record.serial = r->serial++;
-	while (!in_head && r->size - r->used < sizeof(record) + record.entry.len)
-		drop_oldest(r);
-	(in_head ? head_put : ring_put)(r, &record, sizeof(record));
-	record.entry.data = entry->data;
-	put_data(r, &record.entry, in_head ? head_put : ring_put);
-	if (mask && record.entry.len)
-		put_stand_in(r, in_head, mask);
-	if (in_head)
-		r->head_end = r->first = r->serial;
-	else
-		r->opening = false;
+	recorder_store_add(&r->store, entry, mask);
 	if (r->readers)
 		pthread_cond_broadcast(&r->added);
 }
@@ -459,77 +334,32 @@ static struct recorder *find(const char *device, bool *gone)
 	return found;
 }
 
-/* Where a reader of the recording is. */
-struct cursor {
-	uint64_t serial;
-	uint64_t offset; /* of it in the ring, since the beginning; 0: to be looked for */
-	size_t head;     /* of it in the head */
-	uint8_t *data;   /* RECORDING_DATA_MAX bytes */
-};
-
-/* Takes the entry of that serial, which is in the head. */
-static void take_head(const struct recorder *r, struct cursor *c, struct record *record)
-{
-	do {
-		memcpy(record, r->head + c->head, sizeof(*record));
-		memcpy(c->data, r->head + c->head + sizeof(*record), record->entry.len);
-		c->head += sizeof(*record) + record->entry.len;
-	} while (record->serial < c->serial);
-}
-
-static void take_ring(const struct recorder *r, struct cursor *c, struct record *record)
-{
-	if (c->offset < r->gone_bytes)
-		c->offset = r->gone_bytes;
-	do {
-		size_t at = (size_t)(c->offset - r->gone_bytes);
-
-		ring_get(r, at, record, sizeof(*record));
-		ring_get(r, at + sizeof(*record), c->data, record->entry.len);
-		c->offset += sizeof(*record) + record->entry.len;
-	} while (record->serial < c->serial);
-}
-
-/* The next entry; false: there is none yet. */
-static bool take(struct recorder *r, struct cursor *c, struct recording_entry *entry)
-{
-	struct record record = { .entry = { .kind = RECORDING_DROPPED } };
-	bool there;
-
-	pthread_mutex_lock(&r->lock);
-	there = c->serial < r->serial;
-	if (there && c->serial < r->head_end) {
-		take_head(r, c, &record);
-		c->serial++;
-	} else if (there && c->serial < r->first) {
-		record.entry.at = deadline_now();
-		record.entry.value = r->first - c->serial;
-		c->serial = r->first;
-	} else if (there) {
-		take_ring(r, c, &record);
-		c->serial++;
-	}
-	pthread_mutex_unlock(&r->lock);
-	*entry = record.entry;
-	entry->data = entry->len ? c->data : NULL;
-	return there;
-}
-
 static void wait_for(struct recorder *r, uint64_t serial, int timeout_ms)
 {
 	int64_t deadline = deadline_in_ms(timeout_ms);
 
 	pthread_mutex_lock(&r->lock);
 	r->readers++;
-	while (serial >= r->serial && !r->closed)
+	while (serial >= r->store.serial && !r->closed)
 		if (deadline_cond_wait(&r->added, &r->lock, deadline) != 0)
 			break;
 	r->readers--;
 	pthread_mutex_unlock(&r->lock);
 }
 
+static bool take(struct recorder *r, struct recorder_cursor *c, struct recording_entry *entry)
+{
+	bool there;
+
+	pthread_mutex_lock(&r->lock);
+	there = recorder_store_take(&r->store, c, entry);
+	pthread_mutex_unlock(&r->lock);
+	return there;
+}
+
 /* Entries from the cursor on, until `end` or the room does not hold the longest line. */
-static size_t print(struct recorder *r, struct cursor *c, uint64_t end, char *text, size_t room)
+static size_t print(
+	struct recorder *r, struct recorder_cursor *c, uint64_t end, char *text, size_t room)
 {
 	struct recording_entry entry;
 	size_t used = 0;
@@ -541,13 +371,13 @@ static size_t print(struct recorder *r, struct cursor *c, uint64_t end, char *te
 }
 
 /* All but the opening is passed over. There is room for a line. */
-static size_t print_gap(struct recorder *r, struct cursor *c, char *text)
+static size_t print_gap(struct recorder *r, struct recorder_cursor *c, char *text)
 {
 	struct recording_entry entry = { .kind = RECORDING_DROPPED, .at = deadline_now() };
 
 	pthread_mutex_lock(&r->lock);
-	entry.value = r->serial - c->serial;
-	c->serial = r->serial;
+	entry.value = r->store.serial - c->serial;
+	c->serial = r->store.serial;
 	pthread_mutex_unlock(&r->lock);
 	return recording_print(&entry, text);
 }
@@ -555,7 +385,7 @@ static size_t print_gap(struct recorder *r, struct cursor *c, char *text)
 enum recorder_found recorder_read(
 	const char *device, uint64_t *position, int timeout_ms, char *text, size_t *length)
 {
-	struct cursor cursor = { .data = malloc(RECORDING_DATA_MAX) };
+	struct recorder_cursor cursor = { .data = malloc(RECORDING_DATA_MAX) };
 	size_t room = *length;
 	bool gone = false;
 	struct recorder *r = cursor.data ? find(device, &gone) : NULL;
@@ -567,7 +397,7 @@ enum recorder_found recorder_read(
 	}
 	if (*position == UINT64_MAX) {
 		cursor.serial = 1;
-		*length = print(r, &cursor, r->head_end, text, room);
+		*length = print(r, &cursor, r->store.head_end, text, room);
 		*length += print_gap(r, &cursor, text + *length);
 		*position = cursor.serial;
 	} else {
