@@ -150,7 +150,7 @@ START_TEST(failure_undoes)
 }
 END_TEST
 
-/* What lies in the place of the temporary file, readable for all, becomes a file for its owner. */
+/* What was left in the place of the temporary file, readable for all, does not make it so. */
 START_TEST(is_private)
 {
 	struct state *s = must_open();
@@ -164,6 +164,30 @@ START_TEST(is_private)
 	ck_assert(state_commit(s));
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	state_close(s);
+}
+END_TEST
+
+/* A link to the file stays a link. */
+START_TEST(follows_links)
+{
+	char link_path[96];
+	struct state *s = must_open();
+	struct stat st;
+
+	state_close(s);
+	snprintf(link_path, sizeof(link_path), "%s.link", path);
+	ck_assert_int_eq(symlink(path, link_path), 0);
+	s = state_open(link_path, why, sizeof(why));
+	ck_assert_msg(s, "%s", why);
+	state_put(s, "a", "1", 1);
+	ck_assert(state_commit(s));
+	state_close(s);
+	ck_assert_int_eq(lstat(link_path, &st), 0);
+	ck_assert(S_ISLNK(st.st_mode));
+	ck_assert_int_eq(unlink(link_path), 0);
+	s = must_open();
+	expect(s, "a", "1");
 	state_close(s);
 }
 END_TEST
@@ -302,6 +326,7 @@ int main(void)
 	tcase_add_test(tc, damage_is_found);
 	tcase_add_test(tc, failure_undoes);
 	tcase_add_test(tc, is_private);
+	tcase_add_test(tc, follows_links);
 	tcase_add_test(tc, full_disk);
 	tcase_add_test(tc, not_a_place);
 	tcase_add_test(tc, survives_kills);

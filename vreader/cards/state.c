@@ -289,14 +289,34 @@ static bool still_there(int fd, const char *path)
 	       opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
 }
 
-/* Takes the lock of a file that may have been there, and leaves it to its owner alone. False: it is not
- * ours. */
-static bool take_file(int fd, const char *path)
+/* What a killed process has left, which has no lock any more. */
+static void remove_leftover(const char *path)
 {
-	struct stat st;
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	return flock(fd, LOCK_EX | LOCK_NB) == 0 && still_there(fd, path) && fstat(fd, &st) == 0 &&
-	       st.st_uid == geteuid() && fchmod(fd, 0600) == 0;
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && still_there(fd, path))
+		unlink(path);
+	close(fd);
+}
+
+/* A new file that only its owner can read, locked; -1: it cannot be. */
+static int create_locked(const char *path)
+{
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	int fd = open(path, flags, 0600);
+
+	if (fd < 0 && errno == EEXIST) {
+		remove_leftover(path);
+		fd = open(path, flags, 0600);
+	}
+	/* Another process may have taken it for left over. */
+	if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) < 0 || !still_there(fd, path))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* The new file is locked before it has the name: there is no moment without a lock. */
@@ -307,14 +327,10 @@ static bool write_file(struct state *s, const struct image *image)
 
 	if (snprintf(temporary, sizeof(temporary), "%s.new", s->path) >= (int)sizeof(temporary))
 		return false;
-	fd = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = create_locked(temporary);
 	if (fd < 0)
 		return false;
-	if (!take_file(fd, temporary)) {
-		close(fd);
-		return false;
-	}
-	if (ftruncate(fd, 0) < 0 || !write_all(fd, image->text, image->len) || fsync(fd) < 0 ||
+	if (!write_all(fd, image->text, image->len) || fsync(fd) < 0 ||
 		rename(temporary, s->path) < 0) {
 		unlink(temporary);
 		close(fd);
@@ -384,6 +400,14 @@ static const char *begin(struct state *s)
 	return state_commit(s) ? NULL : "cannot be written";
 }
 
+/* A link stays one: it is the file that is replaced. The caller frees it; NULL without memory. */
+static char *real_path(const char *path)
+{
+	char *real = realpath(path, NULL);
+
+	return real ? real : strdup(path);
+}
+
 struct state *state_open(const char *path, char *why, size_t why_size)
 {
 	struct state *s = calloc(1, sizeof(*s));
@@ -391,7 +415,7 @@ struct state *state_open(const char *path, char *why, size_t why_size)
 
 	if (s) {
 		s->fd = -1;
-		s->path = path ? strdup(path) : NULL;
+		s->path = path ? real_path(path) : NULL;
 	}
 	if (!s || (path && !s->path))
 		wrong = "out of memory";
