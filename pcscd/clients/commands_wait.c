@@ -5,6 +5,7 @@
 
 #include "pcscd/cards/slots.h"
 #include "pcscd/clients/commands.h"
+#include "pcscd/clients/sessions.h"
 #include "pcscd/readers/readers.h"
 
 /*
@@ -147,8 +148,16 @@ enum session_outcome command_ext_list(
 	return command_reply(answer, body, sizeof(*body));
 }
 
+static size_t watch_size(uint32_t count)
+{
+	return sizeof(struct session_watch) + count * sizeof(struct wire_ext_entry);
+}
+
 void session_drop_watch(struct session *session)
 {
+	if (!session->watch)
+		return;
+	sessions_credit(session, watch_size(session->watch->count));
 	free(session->watch);
 	session->watch = NULL;
 }
@@ -212,9 +221,13 @@ enum session_outcome command_ext_wait(
 		return SESSION_CLOSE;
 	if (park_until_settled(session))
 		return SESSION_PARK;
-	watch = malloc(sizeof(*watch) + body->count * sizeof(*watch->entries));
-	if (!watch)
+	if (!sessions_charge(session, watch_size(body->count)))
 		return SESSION_CLOSE;
+	watch = malloc(watch_size(body->count));
+	if (!watch) {
+		sessions_credit(session, watch_size(body->count));
+		return SESSION_CLOSE;
+	}
 	watch->count = body->count;
 	watch->events_seen = body->events_seen;
 	session->waiter.names = 0;

@@ -24,6 +24,7 @@
 #define ACCEPTS_IN_A_ROW     32           /* before others have their turn */
 #define CONNECTIONS_PER_USER 16384
 #define SILENT_PER_USER      1024
+#define KEPT_PER_USER        ((size_t)128 << 20)
 
 static struct {
 	struct server_config config;
@@ -42,6 +43,7 @@ void server_defaults(struct server_config *config)
 	memset(config, 0, sizeof(*config));
 	config->max_connections_per_user = CONNECTIONS_PER_USER;
 	config->max_silent_per_user = SILENT_PER_USER;
+	config->max_kept_per_user = KEPT_PER_USER;
 	config->handshake_ns = 5 * CLOCK_S;
 	config->lease_ns = 5 * CLOCK_S;
 }

@@ -34,6 +34,7 @@ struct server_config {
 	unsigned max_handles_per_reader;   /* card handles on one reader (-r) */
 	unsigned max_connections_per_user; /* connections of one uid */
 	unsigned max_silent_per_user;      /* of those, such that have not yet shaken hands */
+	size_t max_kept_per_user;          /* bytes of their requests and answers that wait */
 
 	int64_t handshake_ns; /* a connection that sends no complete request for so long is closed */
 	int64_t lease_ns;     /* a silent transaction holder is evicted after it; 0: never */

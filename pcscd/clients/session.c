@@ -200,6 +200,8 @@ static void close_session(struct session *session)
 	events_unregister(&session->settle_waiter);
 	session_drop_watch(session);
 	session_drop_context(session);
+	session_bytes_drop(session, &session->in);
+	session_bytes_drop(session, &session->out);
 	if (session->access_pcsc != SESSION_ACCESS_DENIED)
 		drain(session);
 	/* From here on the process may end at any moment, and its sockets with it. */
@@ -207,8 +209,6 @@ static void close_session(struct session *session)
 	timer_cancel(&session->timer);
 	close(session->fd);
 	server_fd_freed();
-	session_bytes_drop(&session->in);
-	session_bytes_drop(&session->out);
 	free(session->allowed_reader);
 	session_unref(session); /* the table's */
 }

@@ -107,7 +107,7 @@ bool session_consume_kept(struct session *session)
 	if (!consume(session, session->in.data, session->in.length, &used))
 		return false;
 	if (used == session->in.length) {
-		session_bytes_drop(&session->in);
+		session_bytes_drop(session, &session->in);
 		return true;
 	}
 	memmove(session->in.data, session->in.data + used, session->in.length - used);
@@ -133,7 +133,7 @@ static bool read_fresh(struct session *session)
 	session->readable = length == POOL_BUFFER_IN;
 	good = consume(session, buffer, length, &used);
 	if (good && used < length) {
-		good = session_bytes_reserve(&session->in, length - used);
+		good = session_bytes_reserve(session, &session->in, length - used);
 		if (good) {
 			memcpy(session->in.data, buffer + used, length - used);
 			session->in.length = length - used;
@@ -150,7 +150,7 @@ static bool read_more(struct session *session)
 	size_t room = session->in.length < POOL_BUFFER_IN ? POOL_BUFFER_IN : session->in.length;
 	ssize_t got;
 
-	if (!session_bytes_reserve(&session->in, room))
+	if (!session_bytes_reserve(session, &session->in, room))
 		return false;
 	got = recv(session->fd, session->in.data + session->in.length, room, MSG_DONTWAIT);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR)) {

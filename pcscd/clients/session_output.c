@@ -6,29 +6,36 @@
 #include <sys/socket.h>
 
 #include "pcscd/clients/session_private.h"
+#include "pcscd/clients/sessions.h"
 #include "pcscd/clock.h"
 
 #define OUTPUT_NS (10 * CLOCK_S) /* for a client to take its answer */
 
-void session_bytes_drop(struct session_bytes *bytes)
+void session_bytes_drop(struct session *session, struct session_bytes *bytes)
 {
-	if (bytes->data)
-		explicit_bzero(bytes->data, bytes->length);
+	if (!bytes->data)
+		return;
+	explicit_bzero(bytes->data, bytes->length);
 	free(bytes->data);
+	sessions_credit(session, bytes->size);
 	memset(bytes, 0, sizeof(*bytes));
 }
 
-bool session_bytes_reserve(struct session_bytes *bytes, size_t more)
+bool session_bytes_reserve(struct session *session, struct session_bytes *bytes, size_t more)
 {
 	size_t size = bytes->length + more;
 	uint8_t *data;
 
 	if (size <= bytes->size)
 		return true;
+	if (!sessions_charge(session, size - bytes->size))
+		return false;
 	/* Not realloc(): it might leave a copy of a secret behind. */
 	data = malloc(size);
-	if (!data)
+	if (!data) {
+		sessions_credit(session, size - bytes->size);
 		return false;
+	}
 	if (bytes->length > 0) {
 		memcpy(data, bytes->data, bytes->length);
 		explicit_bzero(bytes->data, bytes->length);
@@ -49,7 +56,7 @@ static bool keep_output(struct session *session, const struct iovec *parts, int 
 		sent -= skip;
 		if (rest == 0)
 			continue;
-		if (!session_bytes_reserve(&session->out, rest))
+		if (!session_bytes_reserve(session, &session->out, rest))
 			return false;
 		memcpy(session->out.data + session->out.length,
 			(const uint8_t *)parts[i].iov_base + skip, rest);
@@ -113,7 +120,7 @@ bool session_flush(struct session *session)
 	session->out_sent += (size_t)sent;
 	if (session->out_sent < session->out.length)
 		return true;
-	session_bytes_drop(&session->out);
+	session_bytes_drop(session, &session->out);
 	session->out_sent = 0;
 	session_clear_deadline(session);
 	return pool_rewatch(session->fd, session->client.id, SESSION_EVENTS) == 0;

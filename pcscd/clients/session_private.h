@@ -14,11 +14,11 @@
 
 #define SESSION_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET) /* its socket is watched for, at least */
 
-/* Frees bytes that may have been secret. */
-void session_bytes_drop(struct session_bytes *bytes);
+/* Frees bytes of the session, which may have been secret. */
+void session_bytes_drop(struct session *session, struct session_bytes *bytes);
 
-/* Room for at least `more` bytes at the end; false: out of memory. */
-bool session_bytes_reserve(struct session_bytes *bytes, size_t more);
+/* Room for at least `more` bytes at the end; false: out of memory, or of its user's share of it. */
+bool session_bytes_reserve(struct session *session, struct session_bytes *bytes, size_t more);
 
 /* When the connection is closed unless it is set anew, or cleared, before (absolute ns). */
 void session_set_deadline(struct session *session, int64_t deadline);

@@ -19,6 +19,7 @@ struct user {
 	uid_t uid;
 	unsigned connections;
 	unsigned silent;
+	size_t kept; /* bytes */
 };
 
 static struct {
@@ -170,6 +171,30 @@ void sessions_greeted(struct session *session)
 {
 	pthread_mutex_lock(&table.lock);
 	user_of(session->client.peer.uid)->silent--;
+	pthread_mutex_unlock(&table.lock);
+}
+
+bool sessions_charge(struct session *session, size_t bytes)
+{
+	size_t most = server_config()->max_kept_per_user;
+	struct user *user;
+	bool fits;
+
+	pthread_mutex_lock(&table.lock);
+	user = user_of(session->client.peer.uid);
+	fits = !most || (bytes <= most && user->kept <= most - bytes);
+	if (fits)
+		user->kept += bytes;
+	pthread_mutex_unlock(&table.lock);
+	if (!fits)
+		session_complain(session, "what its user's clients leave waiting is too much");
+	return fits;
+}
+
+void sessions_credit(struct session *session, size_t bytes)
+{
+	pthread_mutex_lock(&table.lock);
+	user_of(session->client.peer.uid)->kept -= bytes;
 	pthread_mutex_unlock(&table.lock);
 }
 

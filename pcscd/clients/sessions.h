@@ -7,6 +7,7 @@
 #define CARDWIRE_PCSCD_SESSIONS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "pcscd/clients/ids.h"
@@ -29,6 +30,13 @@ bool sessions_add(int fd, const struct peer *peer, unsigned array_length);
 
 /* The session has shaken hands; it is no longer counted as silent. */
 void sessions_greeted(struct session *session);
+
+/*
+ * Counts memory that a session keeps on behalf of its client: false, with a log line, if that would
+ * be more than its user's connections may have together. And gives it back.
+ */
+bool sessions_charge(struct session *session, size_t bytes);
+void sessions_credit(struct session *session, size_t bytes);
 
 /* A reference to the session of that id; NULL if it is closed. */
 struct session *sessions_find(uint64_t id);

@@ -43,6 +43,7 @@ void raw_serve(const char *slots, const struct reader_power *power)
 	config.lease_ns = RAW_LEASE_NS;
 	config.handshake_ns = 2 * CLOCK_S;
 	config.max_handles_per_context = RAW_HANDLES;
+	config.max_kept_per_user = RAW_KEPT;
 	ck_assert_int_eq(server_start(&config), 0);
 	readers_init(&callbacks, GRACE_NS);
 	ck_assert_int_eq(readers_add(&spec, &id), READERS_OK);

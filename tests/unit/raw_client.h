@@ -17,7 +17,8 @@
 #include "wire/wire.h"
 
 #define RAW_READER   "Test 00 00"
-#define RAW_HANDLES  4 /* the server's limit for a context */
+#define RAW_HANDLES  4                 /* the server's limit for a context */
+#define RAW_KEPT     ((size_t)2 << 20) /* and for what its user leaves waiting, bytes */
 #define RAW_LEASE_NS (2 * CLOCK_S)
 #define RAW_NEVER_MS 100            /* for what must not come */
 #define RAW_SOON     (60 * CLOCK_S) /* for what must */

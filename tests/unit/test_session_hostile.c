@@ -358,17 +358,70 @@ START_TEST(test_cancel_of_others_in_the_queue)
 }
 END_TEST
 
-/* Who says that it believes to hold the transaction itself is told at once that there is one. */
-START_TEST(test_connect_that_does_not_wait)
+static struct raw_client extended(void)
 {
-	struct raw_client holder = raw_shared(), client = raw_dial();
+	struct raw_client client = raw_dial();
 	union wire_body body = { 0 };
 
 	wire_version_ask(&body.version, 0);
 	raw_call(&client, WIRE_VERSION, &body);
 	ck_assert_uint_eq(body.version.rv, WIRE_EXT_WELCOME);
 	client.dialect = WIRE_DIALECT_EXT;
-	body = (union wire_body){ 0 };
+	return client;
+}
+
+/* Waits for as many readers as one may, none of which there is; the server may hang up meanwhile. */
+static void wait_for_many(const struct raw_client *client, uint32_t flags)
+{
+	static struct wire_ext_entry entries[WIRE_EXT_ENTRIES_MAX];
+	union wire_body body = { .ext_wait = { .count = WIRE_EXT_ENTRIES_MAX,
+					 .flags = flags,
+					 .events_seen = WIRE_EXT_SERIAL_ANY } };
+	const uint8_t *bytes = (const uint8_t *)entries;
+	ssize_t sent = 1;
+
+	for (size_t i = 0; i < WIRE_EXT_ENTRIES_MAX; i++) {
+		snprintf(entries[i].name, sizeof(entries[i].name), "%zu", i);
+		entries[i].card_seen = entries[i].sharing_seen = WIRE_EXT_SERIAL_GONE;
+	}
+	raw_send(client, WIRE_EXT_WAIT, &body);
+	for (size_t at = 0; at < sizeof(entries) && sent > 0; at += (size_t)sent)
+		sent = send(client->fd, bytes + at, sizeof(entries) - at, MSG_NOSIGNAL);
+}
+
+/* What the connections of one user may keep in memory is bounded; who goes, gives it back. */
+START_TEST(test_much_is_kept)
+{
+	enum {
+		TOO_MANY = 1 + RAW_KEPT / (WIRE_EXT_ENTRIES_MAX * sizeof(struct wire_ext_entry))
+	};
+	struct raw_client clients[TOO_MANY], late;
+	struct pollfd ends[TOO_MANY];
+	struct wire_ext_changes changes;
+
+	for (size_t i = 0; i < TOO_MANY; i++) {
+		clients[i] = extended();
+		wait_for_many(&clients[i], 0);
+		ends[i] = (struct pollfd){ .fd = clients[i].fd, .events = POLLIN };
+	}
+	ck_assert_int_gt(poll(ends, TOO_MANY, SOON_MS), 0);
+	for (size_t i = 0; i < TOO_MANY; i++)
+		raw_hang_up(&clients[i]);
+	late = extended();
+	wait_for_many(&late, WIRE_EXT_NOW);
+	raw_read(&late, &changes, sizeof(changes));
+	ck_assert_uint_eq(changes.rv, SCARD_S_SUCCESS);
+	ck_assert_uint_eq(changes.count, 0);
+	close(late.fd);
+}
+END_TEST
+
+/* Who says that it believes to hold the transaction itself is told at once that there is one. */
+START_TEST(test_connect_that_does_not_wait)
+{
+	struct raw_client holder = raw_shared(), client = extended();
+	union wire_body body = { 0 };
+
 	raw_call(&client, WIRE_ESTABLISH_CONTEXT, &body);
 	client.context = body.establish.hContext;
 	ck_assert_uint_eq(raw_begin(&holder), SCARD_S_SUCCESS);
@@ -462,6 +515,7 @@ int main(void)
 	tcase_add_test(tests, test_no_descriptors_left);
 	tcase_add_test(tests, test_cancel_in_the_queue);
 	tcase_add_test(tests, test_cancel_of_others_in_the_queue);
+	tcase_add_test(tests, test_much_is_kept);
 	tcase_add_test(tests, test_connect_that_does_not_wait);
 	tcase_add_test(tests, test_more_readers_between_questions);
 	tcase_add_test(tests, test_retire);
