@@ -27,16 +27,16 @@ bool report_owner(const char *socket, struct ucred *owner);
 
 /*
  * The document of the daemon that serves `socket`, for the caller to json_object_put(); it has the
- * arrays "readers" and "waiters", and its texts are clean (tools/text.h). A daemon that the service manager starts for its first client is
- * started. NULL, and `why` says why: there is no daemon, or none that has such a socket. Takes 10 s
- * at most for each side.
+ * arrays "readers" and "waiters", and its texts are clean (tools/text.h). A daemon that the service
+ * manager starts for its first client is started. NULL, and `why` says why: there is no daemon, or
+ * none that has such a socket. Takes 10 s at most for each side.
  */
 json_object *report_ask(const char *socket, char why[REPORT_WHY]);
 
 /* The same; why not is told on standard error. */
 json_object *report_fetch(const char *socket);
 
-/* Calls CHANGE for each text in a document, keys excepted, and puts in its place what that makes of it. */
+/* Calls CHANGE for each text in a document but the keys, and puts what that makes of it there. */
 typedef void report_change(const void *ctx, char *text);
 void report_change_texts(json_object *json, report_change *change, const void *ctx);
 

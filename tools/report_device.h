@@ -65,8 +65,9 @@ bool report_device_read(
 void report_device_free(struct report_device *device);
 
 /*
- * From here on the serial number is not shown in the device's own pages. HIDDEN gets it for all other
- * texts: as the driver has read it, and as the kernel below ROOT has, whose is in readers' names.
+ * From here on the serial number is not shown in the device's own pages. HIDDEN gets it for all
+ * other texts: as the driver has read it, and as the kernel below ROOT has it, whose is in the names
+ * of readers.
  */
 void report_device_hide(
 	struct report_device *device, struct report_hidden *hidden, const char *root);

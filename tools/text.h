@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Text from elsewhere - names of devices, programs, sandboxes - for a terminal and for JSON: whoever
- * has chosen it shall command neither. Pure; any thread.
+ * Text from elsewhere - names of devices, programs, sandboxes - for a terminal and for JSON:
+ * whoever has chosen it shall command neither. Pure; any thread.
  */
 #ifndef CARDWIRE_TOOLS_TEXT_H
 #define CARDWIRE_TOOLS_TEXT_H

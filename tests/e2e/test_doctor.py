@@ -264,8 +264,8 @@ class Daemons(DoctorTest):
 
 @needs_root
 class AnothersDaemon(DoctorTest):
-    """What a daemon's options name is loaded as code: so it is looked at as the user whose daemon it is, or
-    not at all."""
+    """What a daemon's options name is loaded as code: so it is looked at as the user whose daemon it
+    is, or not at all."""
 
     def setUp(self):
         super().setUp()
@@ -284,8 +284,8 @@ class AnothersDaemon(DoctorTest):
 
     def start(self):
         wrapper = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-        return harness.start_ready(self, "anothers", [*wrapper, self.folder / "sbin/pcscd", "--foreground",
-            "--socket", self.socket, "--drivers", self.run, "-c", self.run])
+        return harness.start_ready(self, "anothers", [*wrapper, self.folder / "sbin/pcscd",
+            "--foreground", "--socket", self.socket, "--drivers", self.run, "-c", self.run])
 
     def config(self, **options):
         done = self.doctor("--json", program=self.folder / "bin/pcscctl", **options)

@@ -14,18 +14,18 @@ import tarfile
 import unittest
 
 import harness
-from harness import BUILD, CALL_S, CCID_LIBRARY, NULL_LIBRARY, Pcscd, Program, VReader, reader_entry
+from harness import (CALL_S, CCID_LIBRARY, NOBODY, NULL_LIBRARY, PCSCCTL, Pcscd, Program, VReader,
+    reader_entry)
 
-PCSCCTL = BUILD / "bin/pcscctl"
-NOBODY = 65534
 SYSFS = "sys/bus/usb/devices"
 
 
 class Output(harness.CardwireTest):
     def pcscctl(self, *arguments, **options):
         options.setdefault("text", True)
+        options.setdefault("stdout", subprocess.PIPE)
         return subprocess.run([PCSCCTL, "--socket", self.tmp / "pcscd.comm", *map(str, arguments)],
-            stdout=options.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, timeout=60, **options)
+            stderr=subprocess.PIPE, timeout=60, **options)
 
     @staticmethod
     def mode(path):
@@ -101,8 +101,9 @@ class Usage(Output):
         self.assertIn("pcscctl: nonsense: no such command", self.refused("nonsense"))
         self.assertIn('pcscctl: who: "more" is too much', self.refused("who", "more"))
         for arguments, verb, option in ((["trace", "x", "--json"], "trace", "--json"),
-                (["quirks", "list", "--json"], "quirks", "--json"), (["list", "--apdu"], "list", "--apdu"),
-                (["who", "-o", "x"], "who", "--output"), (["list", "--root", "/"], "list", "--root"),
+                (["quirks", "list", "--json"], "quirks", "--json"),
+                (["list", "--apdu"], "list", "--apdu"), (["who", "-o", "x"], "who", "--output"),
+                (["list", "--root", "/"], "list", "--root"),
                 (["doctor", "--with-serial"], "doctor", "--with-serial")):
             self.assertEqual(self.refused(*arguments), f"pcscctl: {verb} has no option {option}\n")
         self.assertIn("not both", self.refused("trace", "x", "--apdu", "-o", "-"))
@@ -121,17 +122,20 @@ class Usage(Output):
         Pcscd(self, reader_entry("Desk left", "null:1", NULL_LIBRARY)
               + reader_entry("Desk right", "null:2", NULL_LIBRARY)
               + reader_entry("Door", "null:3", NULL_LIBRARY))
-        self.assertEqual(self.refused("quirks", "list", "Desk"), "pcscctl: Desk: more than one reader "
-                         "of that name\n  Desk left 00 00\n  Desk right 01 00\n")
+        self.assertEqual(self.refused("quirks", "list", "Desk"),
+            "pcscctl: Desk: more than one reader of that name\n"
+            "  Desk left 00 00\n  Desk right 01 00\n")
 
     def test_no_descriptors(self):
         (self.tmp / "text").write_text("hello\n")
         self.assertEqual(self.refused("quirks", "test", self.tmp / "text"),
                          f"pcscctl: {self.tmp}/text: no descriptors of a device\n")
-        self.assertEqual(self.refused("quirks", "test", self.tmp), f"pcscctl: {self.tmp}: Is a directory\n")
+        self.assertEqual(self.refused("quirks", "test", self.tmp),
+                         f"pcscctl: {self.tmp}: Is a directory\n")
 
     def test_nothing_to_say(self):
-        done = self.pcscctl("quirks", "list", "FFFE:0001", env={**os.environ, "CARDWIRE_QUIRKS": ""})
+        env = {**os.environ, "CARDWIRE_QUIRKS": ""}
+        done = self.pcscctl("quirks", "list", "FFFE:0001", env=env)
         self.assertEqual((done.returncode, done.stdout), (0, "FFFE:0001\n  nothing\n"))
         self.assertIn("pcscctl: there are no quirk files", done.stderr)
 
@@ -146,8 +150,8 @@ class Usage(Output):
             done = subprocess.run([PCSCCTL, "--socket", daemon.socket, verb], capture_output=True,
                 text=True, timeout=CALL_S)
             self.assertEqual((done.returncode, done.stdout), (1, ""))
-            self.assertEqual(done.stderr, f"pcscctl: {daemon.socket}: another PC/SC daemon than this "
-                             "package's serves it, which tells nothing\n")
+            self.assertEqual(done.stderr, f"pcscctl: {daemon.socket}: another PC/SC daemon than "
+                             "this package's serves it, which tells nothing\n")
 
 
 class SerialNumbers(Output):
@@ -162,18 +166,20 @@ class SerialNumbers(Output):
                                                   ("1-2", "HUB-00001")]):
             folder = self.tmp / "root" / SYSFS / place
             folder.mkdir(parents=True)
-            for key, text in (("busnum", 1), ("devnum", number + 2), ("product", f"Sample {number}"),
-                              ("serial", serial)):
+            for key, text in (("busnum", 1), ("devnum", number + 2),
+                              ("product", f"Sample {number}"), ("serial", serial)):
                 (folder / key).write_text(f"{text}\n")
-        Pcscd(self, "".join(reader_entry(name[:-6], f"null:/dev/bus/usb/001/{number + 2:03}", NULL_LIBRARY)
-                            for number, name in enumerate(self.NAMES)))
+        Pcscd(self, "".join(
+            reader_entry(name[:-6], f"null:/dev/bus/usb/001/{number + 2:03}", NULL_LIBRARY)
+            for number, name in enumerate(self.NAMES)))
 
     def pages(self, *options):
-        done = self.pcscctl("--root", self.tmp / "root", "report", "-o", self.tmp / "report.tar", *options)
+        done = self.pcscctl("--root", self.tmp / "root", "report", "-o", self.tmp / "report.tar",
+            *options)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         with tarfile.open(self.tmp / "report.tar") as archive:
-            return {member.name.partition("/")[2]: archive.extractfile(member).read().decode("latin-1")
-                    for member in archive}
+            return {member.name.partition("/")[2]:
+                    archive.extractfile(member).read().decode("latin-1") for member in archive}
 
     def test_masked(self):
         pages = self.pages()
@@ -232,7 +238,8 @@ sys.stdin.read()
         self.assertIn(f"pid {client.pid} ({shown})", self.pcscctl("who").stdout)
 
     def test_devices(self):
-        for name, text in (("1-1/busnum", b"1"), ("1-1/devnum", b"2"), ("1-1:1.0/bInterfaceClass", b"0b"),
+        for name, text in (("1-1/busnum", b"1"), ("1-1/devnum", b"2"),
+                           ("1-1:1.0/bInterfaceClass", b"0b"),
                            ("1-1/product", b"\x1b]0;x\x07\xc2\x9b2J Reader\xfe")):
             path = self.tmp / "root" / SYSFS / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -249,8 +256,8 @@ class Traces(Output):
         self.daemon = Pcscd(self, reader_entry("Virtual", vreader.device(), CCID_LIBRARY))
 
     def trace(self, *arguments, **options):
-        return Program(self, "trace", [PCSCCTL, "--socket", self.tmp / "pcscd.comm", "trace", "Virtual",
-            *arguments], **options)
+        return Program(self, "trace", [PCSCCTL, "--socket", self.tmp / "pcscd.comm", "trace",
+            "Virtual", *arguments], **options)
 
     def test_owner_alone(self):
         path = self.tmp / "trace.pcapng"
