@@ -31,10 +31,14 @@ static void describe_client(json_object *client)
 	add_if_any(client, "snap", process.snap);
 }
 
+static size_t count_of(json_object *list)
+{
+	return json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+}
+
 static void describe_clients(json_object *list)
 {
-	size_t count =
-		json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	size_t count = count_of(list);
 
 	for (size_t i = 0; i < count; i++)
 		describe_client(json_object_array_get_idx(list, i));
@@ -44,11 +48,12 @@ static void describe_clients(json_object *list)
 static bool waits_for(json_object *waiter, const char *name)
 {
 	json_object *names = json_object_object_get(waiter, "readers");
-	size_t count =
-		json_object_is_type(names, json_type_array) ? json_object_array_length(names) : 0;
+	size_t count = count_of(names);
 
 	for (size_t i = 0; i < count; i++) {
-		if (strcmp(json_object_get_string(json_object_array_get_idx(names, i)), name) == 0)
+		const char *one = json_object_get_string(json_object_array_get_idx(names, i));
+
+		if (one && strcmp(one, name) == 0)
 			return true;
 	}
 	return !names;
@@ -115,7 +120,7 @@ static void print_client(const char *label, json_object *client, const char *det
 
 static void print_clients(const char *label, json_object *list, const char *detail)
 {
-	size_t count = json_object_array_length(list);
+	size_t count = count_of(list);
 
 	for (size_t i = 0; i < count; i++)
 		print_client(label, json_object_array_get_idx(list, i), detail);

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -247,6 +248,38 @@ sys.stdin.read()
         done = self.pcscctl("--root", self.tmp / "root", "doctor", "--json", text=False)
         text = " ".join(f["what"] for f in json.loads(done.stdout.decode("utf-8"))["findings"])
         self.assertIn("?]0;x???2J Reader?", text)
+
+
+class OddAnswers(Output):
+    """Whatever serves the status socket: pcscctl says something, and ends."""
+
+    ANSWERS = (b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"readers": 1, "waiters": []}',
+               b'{"readers": [], "waiters": []} more', b"[" * 10000,
+               b'{"daemon": [], "readers": [null, 1, [], {}, {"name": 5, "device": {}, "holder": [],'
+               b' "running": "x", "handles": 7, "queue": [null, 3, {"pid": "x", "for_ms": []}]}],'
+               b' "waiters": [null, 4, {"readers": [null, 3]}, {"readers": 5, "pid": 1e99}]}')
+
+    def test_no_crash(self):
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.settimeout(CALL_S)
+        listener.bind(str(self.tmp / "pcscd.status"))
+        listener.listen()
+        for answer in self.ANSWERS:
+            for arguments in (["who"], ["who", "--json"], ["list"], ["list", "--json"],
+                              ["quirks", "list", "x"]):
+                with self.subTest(answer=answer[:80], arguments=arguments):
+                    with subprocess.Popen([PCSCCTL, "--socket", self.tmp / "pcscd.comm", *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+                        peer, _ = listener.accept()
+                        with peer:
+                            peer.sendall(answer)
+                        out, err = program.communicate(timeout=CALL_S)
+                    self.assertIn(program.returncode, (0, 1), err)
+                    if program.returncode == 1:
+                        self.assertTrue(err.startswith("pcscctl: "), err)
+                    elif "--json" in arguments:
+                        json.loads(out)
 
 
 class Traces(Output):
