@@ -8,7 +8,7 @@
  *   01 HH LL   answers with HHLL bytes A5 and 90 00
  *   02         does not answer until it is aborted
  *   03         says that the device is gone
- *   04         does not answer until the card is moved, whether it is aborted or not
+ *   20         does not answer until the card is moved, whether it is aborted or not
  *   others     echoes the command and adds 90 00
  * Attributes: SCRIPTED_CARD, one byte, 0 takes the card out, 1 puts it in, 2 makes it mute (it
  * does not answer to reset any more), 3 makes it answer to reset with another ATR. SCRIPTED_COUNTS,
@@ -150,7 +150,7 @@ EXPORT RESPONSECODE IFDHTransmitToICC(DWORD Lun, SCARD_IO_HEADER SendPci, PUCHAR
 	} else if (TxLength > 0 && TxBuffer[0] == 2) {
 		frame_await(Lun, offsetof(struct reader, own.aborted), STUCK_S * 1000);
 		rc = IFD_COMMUNICATION_ERROR;
-	} else if (TxLength > 0 && TxBuffer[0] == 4) {
+	} else if (TxLength > 0 && TxBuffer[0] == 0x20) {
 		frame_await(Lun, offsetof(struct reader, own.moved), STUCK_S * 1000);
 		rc = IFD_COMMUNICATION_ERROR;
 	}

@@ -79,7 +79,7 @@ static uint32_t aborts(void)
 	return counts[4];
 }
 
-/* Ends command 04. */
+/* Ends command 20. */
 static void touch_card(void)
 {
 	void *symbol = driver_function("IFDHSetCapabilities");
@@ -122,7 +122,7 @@ START_TEST(test_event_for_a_dead_client)
 
 	raw_send(&dead, WIRE_WAIT_READER_STATE_CHANGE, NULL);
 	raw_get_states(&dead, &state);
-	raw_ask_transmit(&dead, dead.protocol, "\4", 1, 100);
+	raw_ask_transmit(&dead, dead.protocol, "\x20", 1, 100);
 	ck_assert(!raw_is_readable(&dead, RAW_NEVER_MS));
 	close(dead.fd);
 	while (aborts() == 0 && clock_now() < until)
