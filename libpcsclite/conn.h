@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_CONN_H
-#define LIBPCSCLITE_CONN_H
+#ifndef CARDWIRE_LIBPCSCLITE_CONN_H
+#define CARDWIRE_LIBPCSCLITE_CONN_H
 
 /*
  * One connection to the daemon: opening it with the exchange of versions, requests and replies.

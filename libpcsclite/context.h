@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_CONTEXT_H
-#define LIBPCSCLITE_CONTEXT_H
+#ifndef CARDWIRE_LIBPCSCLITE_CONTEXT_H
+#define CARDWIRE_LIBPCSCLITE_CONTEXT_H
 
 /*
  * Contexts and card handles: what the numbers that applications hold stand for, and which thread

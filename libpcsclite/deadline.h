@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_DEADLINE_H
-#define LIBPCSCLITE_DEADLINE_H
+#ifndef CARDWIRE_LIBPCSCLITE_DEADLINE_H
+#define CARDWIRE_LIBPCSCLITE_DEADLINE_H
 
 /* Deadlines: nanoseconds of CLOCK_MONOTONIC, absolute. Any thread may call these functions. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_DELEGATE_H
-#define LIBPCSCLITE_DELEGATE_H
+#ifndef CARDWIRE_LIBPCSCLITE_DELEGATE_H
+#define CARDWIRE_LIBPCSCLITE_DELEGATE_H
 
 /*
  * Another library that does the calls of the API, for libraries that pass them on.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_GIVE_H
-#define LIBPCSCLITE_GIVE_H
+#ifndef CARDWIRE_LIBPCSCLITE_GIVE_H
+#define CARDWIRE_LIBPCSCLITE_GIVE_H
 
 /* Handing results to an application's buffer. Any thread. */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_IDMAP_H
-#define LIBPCSCLITE_IDMAP_H
+#ifndef CARDWIRE_LIBPCSCLITE_IDMAP_H
+#define CARDWIRE_LIBPCSCLITE_IDMAP_H
 
 /*
  * A hash table from the numbers that applications hold (contexts, card handles) to objects.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_OBSERVE_H
-#define LIBPCSCLITE_OBSERVE_H
+#ifndef CARDWIRE_LIBPCSCLITE_OBSERVE_H
+#define CARDWIRE_LIBPCSCLITE_OBSERVE_H
 
 /*
  * Looking at readers, and waiting until they look different: one interface, two ways to do it.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_SERVICE_H
-#define LIBPCSCLITE_SERVICE_H
+#ifndef CARDWIRE_LIBPCSCLITE_SERVICE_H
+#define CARDWIRE_LIBPCSCLITE_SERVICE_H
 
 /*
  * Where the daemon's socket is, and waiting for it to appear.

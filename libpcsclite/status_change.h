@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_STATUS_CHANGE_H
-#define LIBPCSCLITE_STATUS_CHANGE_H
+#ifndef CARDWIRE_LIBPCSCLITE_STATUS_CHANGE_H
+#define CARDWIRE_LIBPCSCLITE_STATUS_CHANGE_H
 
 /*
  * What SCardGetStatusChange() makes of a reader's state: pure functions, no I/O, any thread.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WIRE_CONTROL_H
-#define WIRE_CONTROL_H
+#ifndef CARDWIRE_WIRE_CONTROL_H
+#define CARDWIRE_WIRE_CONTROL_H
 
 #include <stdbool.h>
 #include <stdint.h>

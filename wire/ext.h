@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WIRE_EXT_H
-#define WIRE_EXT_H
+#ifndef CARDWIRE_WIRE_EXT_H
+#define CARDWIRE_WIRE_EXT_H
 
 /*
  * The extension that our own library and daemon speak to each other, on top of 4:6.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WIRE_MESSAGES_H
-#define WIRE_MESSAGES_H
+#ifndef CARDWIRE_WIRE_MESSAGES_H
+#define CARDWIRE_WIRE_MESSAGES_H
 
 /*
  * The protocol between the client library and the daemon, versions 4:3 to 4:6.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WIRE_STATUS_PATH_H
-#define WIRE_STATUS_PATH_H
+#ifndef CARDWIRE_WIRE_STATUS_PATH_H
+#define CARDWIRE_WIRE_STATUS_PATH_H
 
 /*
  * The status socket, beside the one for clients. Who connects to it need say nothing: the daemon

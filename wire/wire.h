@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef WIRE_WIRE_H
-#define WIRE_WIRE_H
+#ifndef CARDWIRE_WIRE_WIRE_H
+#define CARDWIRE_WIRE_WIRE_H
 
 /*
  * Checked decoding and encoding of the protocol in wire/messages.h and wire/ext.h.

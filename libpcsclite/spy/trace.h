@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef LIBPCSCLITE_SPY_TRACE_H
-#define LIBPCSCLITE_SPY_TRACE_H
+#ifndef CARDWIRE_LIBPCSCLITE_SPY_TRACE_H
+#define CARDWIRE_LIBPCSCLITE_SPY_TRACE_H
 
 /*
  * The trace that the spy writes for pcsc-spy: lines of "THREAD@TEXT" into the FIFO $HOME/pcsc-spy

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_ACCESS_H
-#define PCSCD_ACCESS_H
+#ifndef CARDWIRE_PCSCD_ACCESS_H
+#define CARDWIRE_PCSCD_ACCESS_H
 
 /*
  * Who may use readers.

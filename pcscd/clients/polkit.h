@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#ifndef PCSCD_POLKIT_H
-#define PCSCD_POLKIT_H
+#ifndef CARDWIRE_PCSCD_POLKIT_H
+#define CARDWIRE_PCSCD_POLKIT_H
 
 /*
  * The conversation with polkit over the system bus (org.freedesktop.PolicyKit1.Authority), by a
