@@ -8,6 +8,7 @@ then Python is started again with it. Leaks are not looked for, since Python has
 import ctypes
 import os
 import sys
+import time
 from ctypes import POINTER, byref, c_char_p, c_int, c_long, c_ubyte, c_uint64, c_ulong
 
 import harness
@@ -82,6 +83,14 @@ class Slot:
 
     def presence(self):
         return self.lib.IFDHICCPresence(self.lun)
+
+    def await_presence(self, state):
+        """Polls, as hosts do, until that is what the slot says."""
+        deadline = time.monotonic() + harness.CALL_S
+        while (seen := self.presence()) != state:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"presence {seen}, not {state}")
+            self.poll(100)
 
     def power(self, action=POWER_UP):
         atr = ctypes.create_string_buffer(33)

@@ -56,8 +56,7 @@ class Capabilities(Base):
         self.assertEqual(slot.power(ifdh.POWER_DOWN)[0], ifdh.SUCCESS)
         self.assertEqual(self.value(slot, ATR), b"")
         vreader.ctl("remove", 0)
-        while slot.presence() == ifdh.ICC_PRESENT:
-            slot.poll(100)
+        slot.await_presence(ifdh.ICC_NOT_PRESENT)
         self.assertEqual(self.value(slot, PRESENCE), b"\x00")
         self.assertEqual(self.value(slot, INTERFACE), b"\x00")
 

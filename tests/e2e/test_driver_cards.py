@@ -2,11 +2,9 @@
 """Our driver with cards of all kinds that ISO 7816-3 allows, put into readers of each exchange level."""
 
 import itertools
-import time
 import unittest
 
 import ccidprofile
-import harness
 import ifdh
 from test_driver_topology import Base
 
@@ -47,15 +45,9 @@ class Cards(Base):
         self.addCleanup(slot.close)
         return vreader, slot
 
-    def await_card(self, slot, state):
-        deadline = time.monotonic() + harness.CALL_S
-        while slot.presence() != state:
-            self.assertLess(time.monotonic(), deadline, f"presence {slot.presence()}")
-            slot.poll(100)
-
     def insert(self, vreader, slot, protocol, options):
         vreader.ctl("insert", 0, "iso", f"protocol=t{protocol}", *options.split())
-        self.await_card(slot, ifdh.ICC_PRESENT)
+        slot.await_presence(ifdh.ICC_PRESENT)
         code, atr = slot.power()
         self.assertEqual(code, ifdh.SUCCESS)
         self.assertEqual(atr[0], 0x3F if "inverse" in options else 0x3B)
@@ -63,7 +55,7 @@ class Cards(Base):
 
     def remove(self, vreader, slot):
         vreader.ctl("remove", 0)
-        self.await_card(slot, ifdh.ICC_NOT_PRESENT)
+        slot.await_presence(ifdh.ICC_NOT_PRESENT)
 
     def exchange(self, slot, protocol, data):
         """As much there as back; at T=0 the response is asked for with its length."""

@@ -15,7 +15,6 @@ import itertools
 import json
 import os
 import struct
-import time
 import unittest
 
 import ccidprofile
@@ -161,14 +160,6 @@ class DriverReaders(harness.CardwireTest):
         self.handler = ifdh.Handler(harness.CCID_LIBRARY)
 
     @staticmethod
-    def await_card(slot, state):
-        deadline = time.monotonic() + harness.CALL_S
-        while slot.presence() != state:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"presence {slot.presence()}, not {state}")
-            slot.poll(100)
-
-    @staticmethod
     def connect(slot, protocol):
         code, atr = slot.power()
         if code != 0 or atr[:1] not in (b"\x3b", b"\x3f"):
@@ -194,15 +185,15 @@ class DriverReaders(harness.CardwireTest):
     def replace_card(self, reader, vreader, place):
         """place: reader and slot, as vreader ctl has them."""
         vreader.ctl("remove", place)
-        self.await_card(reader.slot, ifdh.ICC_NOT_PRESENT)
+        reader.slot.await_presence(ifdh.ICC_NOT_PRESENT)
         vreader.ctl("insert", place)
-        self.await_card(reader.slot, ifdh.ICC_PRESENT)
+        reader.slot.await_presence(ifdh.ICC_PRESENT)
         self.connect(reader.slot, reader.protocol)
         reader.run((0, 1))
 
     def unplug(self, reader, vreader):
         vreader.ctl("unplug", 0)
-        self.await_card(reader.slot, ifdh.NO_SUCH_DEVICE)
+        reader.slot.await_presence(ifdh.NO_SUCH_DEVICE)
 
     def test_own_profiles(self):
         for profile, protocol in itertools.product(PROFILES, (0, 1)):

@@ -36,10 +36,7 @@ class PadTest(harness.CardwireTest):
         self.activate()
 
     def activate(self):
-        deadline = time.monotonic() + harness.CALL_S
-        while self.slot.presence() != ifdh.ICC_PRESENT:
-            self.assertLess(time.monotonic(), deadline)
-            self.slot.poll(1000)
+        self.slot.await_presence(ifdh.ICC_PRESENT)
         self.assertEqual(self.slot.power()[0], ifdh.SUCCESS)
         self.assertEqual(self.slot.set_protocol(self.protocol), ifdh.SUCCESS)
 
