@@ -30,13 +30,14 @@ static void drain(int fd)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const char *const profiles[] = { "extended", "tpdu", "dual", "character" };
 	struct loop *loop = loop_new();
 	struct rack rack;
 	struct rack_slot where;
 	struct profile p;
 	int fds[2];
 
-	profile_builtin(size & 1 ? "extended" : "tpdu", &p);
+	profile_builtin(profiles[size & 3], &p);
 	if (!loop || !rack_init(&rack, &p, 1, &card_options_default) ||
 		!rack_find(&rack, 0, 0, &where) ||
 		rack_insert(&where, "iso", &card_options_default) ||
