@@ -143,7 +143,10 @@ class Agent:
         """Waits for words at the terminal."""
         def found():
             if select.select([self.terminal], [], [], 0)[0]:
-                self.text += os.read(self.terminal, 4096).decode(errors="replace")
+                try:
+                    self.text += os.read(self.terminal, 4096).decode(errors="replace")
+                except OSError:
+                    raise AssertionError(f"the agent has ended: {self.text}") from None
             return what in self.text
         eventually(found, what=f"{what} in {self.text}")
 
