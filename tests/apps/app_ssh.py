@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """OpenSSH with keys behind OpenSC's PKCS#11 module."""
 
-from apps import PW1, Application, module_file, ssh_login
+from apps import PW1, Application, ssh_login
 from app_opensc import MODULE, pkcs15_generate
 
 

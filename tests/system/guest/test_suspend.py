@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Suspend to RAM and back. The last module: what a guest does wrong here, it does after all other tests."""
 
-import subprocess
 import time
 import unittest
 from pathlib import Path
