@@ -35,7 +35,7 @@ uint8_t *buffer_grow(struct buffer *b, size_t n)
 void buffer_drop(struct buffer *b, size_t n)
 {
 	b->len -= n;
-	if (b->len)
+	if (n && b->len)
 		memmove(b->data, b->data + n, b->len);
 }
 
