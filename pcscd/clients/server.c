@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -73,6 +74,20 @@ static void raise_fd_limit(void)
 		server.config.max_connections_per_user = most;
 }
 
+/*
+ * Drivers may use select(), which does not know descriptors from FD_SETSIZE on: lower ones are left to
+ * them, as long as there are others.
+ */
+static int move_away(int fd)
+{
+	int other = fcntl(fd, F_DUPFD_CLOEXEC, FD_SETSIZE);
+
+	if (other < 0)
+		return fd;
+	close(fd);
+	return other;
+}
+
 /* Accepts one connection; false when there are no more, or no descriptors. */
 static bool accept_one(int listen_fd, unsigned array_length)
 {
@@ -88,6 +103,7 @@ static bool accept_one(int listen_fd, unsigned array_length)
 		return !atomic_exchange(&server.starved, true);
 	if (fd < 0)
 		return errno == ECONNABORTED || errno == EINTR;
+	fd = move_away(fd);
 	if (peer_of(fd, &peer) < 0 || !sessions_add(fd, &peer, array_length))
 		close(fd);
 	return true;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -268,6 +269,32 @@ START_TEST(test_crowd_at_the_door)
 }
 END_TEST
 
+/* Drivers that use select() must not get high descriptors because there are many clients. */
+START_TEST(test_low_descriptors_are_left)
+{
+	struct rlimit limit;
+	struct raw_client client;
+	int before, after;
+
+	ck_assert_int_eq(server_listen(listen_somewhere(), WIRE_STATIC_STATES), 0);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_cur <= FD_SETSIZE + CROWD_SIZE)
+		return;
+	client = new_socket();
+	before = fcntl(client.fd, F_DUPFD_CLOEXEC, 0);
+	close(before);
+	connect_socket(&client);
+	raw_establish(&client);
+	after = fcntl(client.fd, F_DUPFD_CLOEXEC, 0);
+	close(after);
+	ck_assert_int_eq(after, before);
+	after = fcntl(client.fd, F_DUPFD_CLOEXEC, FD_SETSIZE);
+	close(after);
+	ck_assert_int_gt(after, FD_SETSIZE);
+	close(client.fd);
+}
+END_TEST
+
 /*
  * When descriptors have run out, clients are turned away at once; when there are some again, they are
  * served.
@@ -512,6 +539,7 @@ int main(void)
 	tcase_add_test(tests, test_flood);
 	tcase_add_test(tests, test_many_requests_at_once);
 	tcase_add_test(tests, test_crowd_at_the_door);
+	tcase_add_test(tests, test_low_descriptors_are_left);
 	tcase_add_test(tests, test_no_descriptors_left);
 	tcase_add_test(tests, test_cancel_in_the_queue);
 	tcase_add_test(tests, test_cancel_of_others_in_the_queue);
