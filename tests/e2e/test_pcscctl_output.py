@@ -256,7 +256,8 @@ class OddAnswers(Output):
     ANSWERS = (b"", b"{", b"[]", b"{}", b"null", b"\xff\xfe", b'{"readers": 1, "waiters": []}',
                b'{"readers": [], "waiters": []} more', b"[" * 10000,
                b'{"daemon": [], "readers": [null, 1, [], {}, {"name": 5, "device": {},'
-               b' "holder": [], "running": "x", "handles": 7, "queue": [null, 3, {"pid": "x", "for_ms": []}]}],'
+               b' "holder": [], "running": "x", "handles": 7,'
+               b' "queue": [null, 3, {"pid": "x", "for_ms": []}]}],'
                b' "waiters": [null, 4, {"readers": [null, 3]}, {"readers": 5, "pid": 1e99}]}')
 
     def test_no_crash(self):
