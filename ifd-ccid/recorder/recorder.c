@@ -107,6 +107,27 @@ void recorder_opened(struct recorder *r)
 	pthread_mutex_unlock(&r->lock);
 }
 
+static bool is_empty(struct recorder *r)
+{
+	bool empty;
+
+	pthread_mutex_lock(&r->lock);
+	empty = r->store.serial == 1;
+	pthread_mutex_unlock(&r->lock);
+	return empty;
+}
+
+/* With list_lock held. */
+static void forget(struct recorder *r)
+{
+	struct recorder **link = &list;
+
+	while (*link != r)
+		link = &(*link)->next;
+	*link = r->next;
+	drop(r);
+}
+
 void recorder_gone(struct recorder *r)
 {
 	if (!r)
@@ -117,7 +138,11 @@ void recorder_gone(struct recorder *r)
 	pthread_mutex_unlock(&r->lock);
 	pthread_mutex_lock(&list_lock);
 	r->gone = true;
-	trim(GONE_MAX);
+	/* A device that is not there is tried again and again, which says nothing of what it did. */
+	if (is_empty(r))
+		forget(r);
+	else
+		trim(GONE_MAX);
 	pthread_mutex_unlock(&list_lock);
 }
 
@@ -317,6 +342,14 @@ void recorder_return(struct recorder *r, unsigned slot, enum recording_call whic
 	call(r, &entry, secret);
 }
 
+/* Which of a device's recordings is meant: that of now, or the last, if there is nothing in that. */
+static int rank(struct recorder *r)
+{
+	if (is_empty(r))
+		return 0;
+	return r->gone ? 1 : 2;
+}
+
 /* Finds a recording, with a reference. */
 static struct recorder *find(const char *device, bool *gone)
 {
@@ -324,7 +357,7 @@ static struct recorder *find(const char *device, bool *gone)
 
 	pthread_mutex_lock(&list_lock);
 	for (struct recorder *r = list; r; r = r->next)
-		if (strcmp(r->device, device) == 0 && (!found || (found->gone && !r->gone)))
+		if (strcmp(r->device, device) == 0 && (!found || rank(r) > rank(found)))
 			found = r;
 	if (found) {
 		found->references++;

@@ -2,7 +2,8 @@
 /*
  * The flight recorder: what passed between the driver and a device, always on, in a ring of bounded
  * size, with secrets masked as they are written. Each device has one; the last few of devices that
- * are gone, or could not be opened, are kept until the library is unloaded.
+ * are gone, or could not be opened, are kept until the library is unloaded, if there is anything in
+ * them.
  *
  * What is recorded until recorder_opened() - descriptors, what was asked to open the device - is kept
  * apart and stays when the ring comes round.

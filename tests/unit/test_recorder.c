@@ -101,14 +101,46 @@ START_TEST(gone_ones)
 	size_t length = sizeof(text) - 1;
 
 	for (int i = 0; i < 10; i++) {
+		struct recorder *r;
+
 		snprintf(name, sizeof(name), "gone%d", i);
-		recorder_gone(recorder_new(name, 4096));
+		r = recorder_new(name, 4096);
+		add_note(r, 1);
+		recorder_gone(r);
 	}
 	recorder_list(text, &length);
 	text[length] = '\0';
 	ck_assert_ptr_nonnull(strstr(text, "gone gone9\n"));
 	ck_assert_ptr_nonnull(strstr(text, "gone gone6\n"));
 	ck_assert_ptr_null(strstr(text, "gone gone5\n"));
+}
+END_TEST
+
+START_TEST(tried_again)
+{
+	struct recorder *r = recorder_new("back", 4096);
+	uint64_t position = 0;
+
+	add_note(r, 0xABC);
+	recorder_gone(r);
+	/* It is not there, again and again: what it did is still known. */
+	for (int i = 0; i < 10; i++) {
+		r = recorder_new("back", 4096);
+		position = 0;
+		ck_assert_int_eq(read_lines("back", &position), RECORDER_GONE);
+		ck_assert_ptr_nonnull(strstr(text, "protocol ABC -\n"));
+		recorder_gone(r);
+	}
+	position = 0;
+	ck_assert_int_eq(read_lines("back", &position), RECORDER_GONE);
+	ck_assert_ptr_nonnull(strstr(text, "protocol ABC -\n"));
+	/* Then it is there. */
+	r = recorder_new("back", 4096);
+	add_note(r, 0xDEF);
+	position = 0;
+	ck_assert_int_eq(read_lines("back", &position), RECORDER_LIVE);
+	ck_assert_ptr_nonnull(strstr(text, "protocol DEF -\n"));
+	recorder_gone(r);
 }
 END_TEST
 
@@ -459,6 +491,7 @@ int main(void)
 	tcase_add_test(tcase, ring);
 	tcase_add_test(tcase, too_long);
 	tcase_add_test(tcase, gone_ones);
+	tcase_add_test(tcase, tried_again);
 	tcase_add_test(tcase, live);
 	tcase_add_test(tcase, questions);
 	tcase_add_test(tcase, edc_is_replaced);
