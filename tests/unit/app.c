@@ -33,9 +33,11 @@ void app_teardown(void)
 void app_start(int index)
 {
 	app.dialect = dialects[index];
-	app.daemon = fake_start(app.path, app.dialect);
+	app.daemon = fake_new(app.path, app.dialect);
 	fake_set_reader(app.daemon, 0, "Reader A", SCARD_ABSENT, 0, 0);
 	fake_set_reader(app.daemon, 2, "Reader B", APP_PRESENT, 0, 3);
+	/* Who waited for it to come back finds its readers. */
+	fake_listen(app.daemon);
 }
 
 void app_establish(int index)
