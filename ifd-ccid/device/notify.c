@@ -28,8 +28,13 @@ static void listen(struct device *device)
 
 bool notify_works(const struct device *device)
 {
-	/* A card that is its own reader doesn't come and go without it. */
-	return device->event_pending || iccd_is(&device->interface);
+	if (!iccd_is(&device->interface))
+		return device->event_pending;
+	/* A card that is its own reader doesn't go without it; but it may be slow to be there. */
+	for (unsigned i = 0; i < device->interface.ccid.slots; i++)
+		if (device->ios[i] && device->ios[i]->presence.state != PRESENCE_PRESENT)
+			return false;
+	return true;
 }
 
 static void heard(struct device *device, const struct port_transfer *transfer)

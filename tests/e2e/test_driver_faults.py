@@ -131,9 +131,7 @@ class DriverFaults(harness.CardwireTest):
                 vreader.ctl("remove", 0)
                 slot.presence()
                 vreader.ctl("insert", 0)
-            deadline = time.monotonic() + 5
-            while slot.presence() != ifdh.ICC_PRESENT and time.monotonic() < deadline:
-                slot.poll(100)
+            slot.await_presence(ifdh.ICC_PRESENT)
             self.assertEqual(self.connect(slot, protocol), 0, "the next card")
             self.assertTrue(self.exchange(slot, script.command, protocol), "the next card")
             return took
