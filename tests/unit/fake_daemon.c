@@ -13,7 +13,7 @@
 #include <pcsclite.h>
 
 #define COMMANDS   0x44
-#define PATIENCE_S 10
+#define PATIENCE_S 60
 
 struct peer {
 	struct fake *fake;

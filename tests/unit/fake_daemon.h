@@ -49,11 +49,11 @@ void fake_lie(struct fake *fake, uint32_t bytes);
 /* At 4:6 and 4:3: an event follows each registration at once, before any state is asked for. */
 void fake_hasty_events(struct fake *fake, bool hasty);
 
-/* How many requests of this kind have come. fake_await() waits until there are as many (10 s). */
+/* How many requests of this kind have come. fake_await() waits until there are as many (60 s). */
 unsigned fake_requests(struct fake *fake, uint32_t command);
 bool fake_await(struct fake *fake, uint32_t command, unsigned count);
 
-/* How many connections are open. fake_await_connections() waits until there are as many (10 s). */
+/* How many connections are open. fake_await_connections() waits until there are as many (60 s). */
 unsigned fake_connections(struct fake *fake);
 bool fake_await_connections(struct fake *fake, unsigned count);
 

@@ -12,7 +12,7 @@
 #include "app.h"
 #include "suite.h"
 
-#define WAIT_MS 20000
+#define WAIT_MS 60000
 
 static bool has_next; /* another daemon follows */
 
