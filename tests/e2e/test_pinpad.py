@@ -348,8 +348,9 @@ class Times(Outcomes):
         self.assertEqual(self.control(part10.VERIFY_DIRECT, structure), b"\x90\x00")
 
     def test_each_entry_has_the_time(self):
-        structure = self.change(timeout=2)
-        self.pad.keys("1234E5678E5678E", 200)
+        """15 keys take longer than one entry may, 5 of them much less."""
+        structure = self.change(timeout=4)
+        self.pad.keys("1234E5678E5678E", 300)
         self.assertEqual(self.control(part10.MODIFY_DIRECT, structure), b"\x90\x00")
 
 
