@@ -165,6 +165,7 @@ class Vpcd(harness.CardwireTest):
         vreader.ctl("remove", 0)
         program.thread.join(harness.CALL_S)
         self.assertFalse(program.thread.is_alive())
+        client.wait_state(context, "Virtual 0 00 00", winscard.STATE_EMPTY)
         CardProgram(self, self.path, echo)
         handle = self.present(client, context, "Virtual 0 00 00")
         self.assertEqual(client.transmit(handle, "00840000"), "008400009000")

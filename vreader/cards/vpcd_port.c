@@ -184,6 +184,9 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
+	/* That the last one is gone may be told only after this. */
+	if (p->dead)
+		cut_off(p);
 	if (p->vpcd || ccid_present(p->ccid, p->slot))
 		close(fd);
 	else
