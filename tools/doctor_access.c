@@ -13,7 +13,7 @@
 #include "tools/report.h"
 #include "wire/messages.h"
 
-#define ANSWER_S  3    /* longer than any daemon takes that asks nobody for a password */
+#define ANSWER_S  10   /* longer than any daemon takes that asks nobody for a password */
 #define ARGUMENTS 8192 /* bytes of the daemon's arguments that are looked at */
 
 #define BUS    "run/dbus/system_bus_socket"

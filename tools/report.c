@@ -65,6 +65,20 @@ bool report_knock(const char *path)
 	return answered;
 }
 
+bool report_serves(const char *socket)
+{
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int fd = wire_status_path(socket, path, sizeof(path)) ? report_connect(path) : -1;
+	char byte;
+	bool serves;
+
+	if (fd < 0)
+		return false;
+	serves = recv(fd, &byte, 1, 0) > 0;
+	close(fd);
+	return serves;
+}
+
 /* All that comes until the end, terminated; NULL with errno. */
 static char *read_all(int fd)
 {

@@ -20,6 +20,9 @@ int report_connect(const char *path);
  */
 bool report_knock(const char *socket);
 
+/* Whether the daemon's status socket answers, which asks polkit nothing. */
+bool report_serves(const char *socket);
+
 /* Whose daemon has the status socket beside it, as the kernel knows it. False: none has. */
 bool report_owner(const char *socket, struct ucred *owner);
 

@@ -76,10 +76,10 @@ class Machine:
 class Other:
     """Stands for a daemon of our kind and of another version."""
 
-    def __init__(self, test, folder, version):
+    def __init__(self, test, folder, version, greet=None):
         self.socket = folder / "other.comm"
         report = json.dumps({"daemon": {"version": version, "pid": 1}, "readers": [], "waiters": []})
-        self.serve(test, self.socket, self.greet)
+        self.serve(test, self.socket, greet or self.greet)
         self.serve(test, folder / "other.status", lambda peer: peer.sendall(report.encode()))
 
     @staticmethod
@@ -204,6 +204,15 @@ class Daemons(DoctorTest):
             deaf.bind(str(self.socket))
             deaf.listen()
             self.assert_silent("does not answer")
+
+    def test_undecided(self):
+        """A client that polkit has not decided about gets no answer; the daemon is there all the same."""
+        def keep_waiting(peer):
+            while peer.recv(64):
+                pass
+        self.socket = Other(self, self.tmp, "0.0.1", keep_waiting).socket
+        verdicts = {finding["check"]: finding["verdict"] for finding in self.findings()[0]}
+        self.assertEqual((verdicts["service"], verdicts["access"]), ("good", "skipped"))
 
     def test_two(self):
         self.daemon()
