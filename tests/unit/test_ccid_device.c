@@ -266,21 +266,27 @@ START_TEST(answer_without_an_end)
 }
 END_TEST
 
-/* Two answers in one transfer are two answers, each for its slot. */
-START_TEST(answers_in_one_transfer)
+/* Both slots at once, by a thread each, of a reader with that fault. */
+static void hammer_both(enum peer_fault fault, void *(*how)(void *))
 {
 	unsigned slots[] = { 0, 1 };
 	pthread_t threads[2];
 	void *failed;
 
-	start(PEER_NO_END);
+	start(fault);
 	for (int i = 0; i < 2; i++)
-		pthread_create(&threads[i], NULL, hammer_whole, &slots[i]);
+		pthread_create(&threads[i], NULL, how, &slots[i]);
 	for (int i = 0; i < 2; i++) {
 		pthread_join(threads[i], &failed);
 		ck_assert_ptr_null(failed);
 	}
 	stop();
+}
+
+/* Two answers in one transfer are two answers, each for its slot. */
+START_TEST(answers_in_one_transfer)
+{
+	hammer_both(PEER_NO_END, hammer_whole);
 }
 END_TEST
 
@@ -662,36 +668,14 @@ static void *hammer(void *arg)
 
 START_TEST(slots_run_side_by_side)
 {
-	unsigned slots[] = { 0, 1 };
-	pthread_t threads[2];
-	void *failed;
-
-	start(PEER_GOOD);
-	for (int i = 0; i < 2; i++)
-		pthread_create(&threads[i], NULL, hammer, &slots[i]);
-	for (int i = 0; i < 2; i++) {
-		pthread_join(threads[i], &failed);
-		ck_assert_ptr_null(failed);
-	}
-	stop();
+	hammer_both(PEER_GOOD, hammer);
 }
 END_TEST
 
 /* Each is recorded while the other slot begins a command. */
 START_TEST(answers_that_nobody_awaits)
 {
-	unsigned slots[] = { 0, 1 };
-	pthread_t threads[2];
-	void *failed;
-
-	start(PEER_STRAYS);
-	for (int i = 0; i < 2; i++)
-		pthread_create(&threads[i], NULL, hammer, &slots[i]);
-	for (int i = 0; i < 2; i++) {
-		pthread_join(threads[i], &failed);
-		ck_assert_ptr_null(failed);
-	}
-	stop();
+	hammer_both(PEER_STRAYS, hammer);
 }
 END_TEST
 
